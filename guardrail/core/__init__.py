@@ -1,0 +1,1 @@
+"""The pure core: messages in, verdicts out. No clock, no sockets, no ids of its own."""

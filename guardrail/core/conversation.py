@@ -1,0 +1,145 @@
+"""What is known about a conversation between its turns: trajectory, episode, and how they move.
+
+All functions are pure and total. Times are POSIX seconds handed in by the caller; a clock that runs
+backwards is read as "no time has passed", so it can neither decay nor release anything.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import msgspec
+
+from guardrail.core.model import Audience, Severity
+
+HOUR = 3600.0
+STEP_DOWN_AFTER = 72 * HOUR
+"""A latch at ``high`` steps down after 72 quiet hours; ``imminent`` only by a human (clinical base table)."""
+
+TURN_DECAY = 0.9
+HALF_LIFE = 24 * HOUR
+CALM_BELOW = 1.0
+SENTENCE_FROM = 1.5
+
+Granularity = Literal["clause", "sentence", "whole"]
+
+
+class Trajectory(msgspec.Struct, frozen=True, omit_defaults=True):
+    """The conversation's risk over time.
+
+    ``level`` decays by turn and by hour; ``peak`` never falls; ``latch`` is 0 or the highest severity
+    from ``high`` up that no human and no written rule has lowered.
+    """
+
+    level: float = 0.0
+    peak: int = 0
+    latch: int = 0
+    latch_evidence_at: float = 0.0
+    seen_at: float = 0.0
+    turns: int = 0
+    quiet_turns: int = 0
+
+
+def advance(before: Trajectory, severity: int, now: float) -> Trajectory:
+    """The trajectory after one judged inbound turn. The level is never below that turn's own severity."""
+    now = max(now, before.seen_at)
+    rested = rest(before, now)
+    latch, evidence_at = rested.latch, rested.latch_evidence_at
+    if severity >= Severity.HIGH:
+        latch, evidence_at = max(latch, severity), now
+    elif severity >= Severity.ELEVATED and latch:
+        evidence_at = now
+    return Trajectory(
+        level=max(float(severity), rested.level * TURN_DECAY),
+        peak=max(before.peak, severity),
+        latch=latch,
+        latch_evidence_at=evidence_at,
+        seen_at=now,
+        turns=before.turns + 1,
+        quiet_turns=0 if severity >= Severity.ELEVATED else before.quiet_turns + 1,
+    )
+
+
+def rest(before: Trajectory, now: float) -> Trajectory:
+    """The trajectory as it stands at ``now`` when nothing was said meanwhile."""
+    elapsed = max(0.0, now - before.seen_at)
+    latch = before.latch
+    if latch == Severity.HIGH and now - before.latch_evidence_at >= STEP_DOWN_AFTER:
+        latch = 0
+    level = before.level * 0.5 ** (elapsed / HALF_LIFE)
+    return msgspec.structs.replace(before, level=level, latch=latch)
+
+
+def lower(before: Trajectory, to: int) -> Trajectory:
+    """A human (or a written rule) lowers the latch. Raising through this door is not possible."""
+    latch = min(before.latch, to) if to >= Severity.HIGH else 0
+    return msgspec.structs.replace(before, latch=latch, level=min(before.level, float(to)))
+
+
+def is_calm(trajectory: Trajectory) -> bool:
+    """Nothing latched and the level has faded: an episode ends here."""
+    return trajectory.latch == 0 and trajectory.level < CALM_BELOW
+
+
+def granularity(trajectory: Trajectory) -> Granularity:
+    """How much of a streamed reply must be read before any of it is released."""
+    if trajectory.latch >= Severity.HIGH or trajectory.level >= Severity.HIGH:
+        return "whole"
+    return "sentence" if trajectory.level >= SENTENCE_FROM else "clause"
+
+
+class Episode(msgspec.Struct, frozen=True, omit_defaults=True):
+    """From the first authored reply until the trajectory is calm again.
+
+    ``answered`` is the highest severity an authored reply has answered, ``referred`` whether resources
+    have been shown, ``reassured`` whether the person took the way back ("I'm safe, carry on").
+    """
+
+    answered: int = 0
+    category: str = ""
+    subject: str = "self"
+    referred: bool = False
+    reassured: bool = False
+
+    @property
+    def is_open(self) -> bool:
+        return self.answered > 0 or self.referred
+
+
+class OpenCase(msgspec.Struct, frozen=True):
+    """A case this conversation already has. Later signals of its category join it."""
+
+    id: str
+    category: str
+    severity: int
+
+
+class State(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Everything remembered about one conversation. It holds no message text."""
+
+    id: str
+    trajectory: Trajectory = Trajectory()
+    episode: Episode = Episode()
+    audience: Audience = "unknown"
+    language: str = ""
+    cases: tuple[OpenCase, ...] = ()
+    drift: tuple[tuple[str, float], ...] = ()
+    """Mild outbound manipulation adding up over turns: signal name and decayed sum of severities."""
+
+
+def settle(state: State) -> State:
+    """Close the episode of a conversation that has become calm."""
+    if state.episode.is_open and is_calm(state.trajectory):
+        return msgspec.structs.replace(state, episode=Episode())
+    return state
+
+
+DRIFT_DECAY = 0.9
+
+
+def drifted(before: tuple[tuple[str, float], ...], severities: dict[str, int]) -> tuple[tuple[str, float], ...]:
+    """Add this reply's outbound severities to the decayed sums of the replies before it."""
+    sums = {name: total * DRIFT_DECAY for name, total in before}
+    for name, severity in severities.items():
+        sums[name] = sums.get(name, 0.0) + severity
+    return tuple(sorted((name, round(total, 4)) for name, total in sums.items() if total >= 0.05))
