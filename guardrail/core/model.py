@@ -103,6 +103,7 @@ class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``pattern`` is the identifier of the entry that matched, so a trail explains a verdict without
     holding any of the person's words. ``cssrs`` is the C-SSRS ideation level 1-5, for suicide only.
+    ``language`` is the language of the entry that matched: evidence for the language to answer in.
     """
 
     name: str
@@ -116,6 +117,7 @@ class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
     detail: str = ""
     pattern: str = ""
     cssrs: int = 0
+    language: str = ""
 
 
 class Found(msgspec.Struct, frozen=True, tag="found"):
