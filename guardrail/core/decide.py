@@ -28,7 +28,11 @@ from guardrail.core.model import (
 
 
 class When(msgspec.Struct, frozen=True):
-    """A rule's condition. Empty tuples mean "any"; ranges are inclusive."""
+    """A rule's condition. Empty tuples mean "any"; ranges are inclusive.
+
+    A rule without signals is considered once a turn: its ``severity`` is then the whole turn's. That is
+    how a latched conversation is steered on a turn which shows nothing.
+    """
 
     direction: Direction
     signals: tuple[str, ...]
@@ -102,10 +106,10 @@ class Policy(msgspec.Struct, frozen=True):
 
 
 def indexed(rules: Sequence[Rule]) -> dict[tuple[str, str], tuple[Rule, ...]]:
-    """Rules by (direction, signal name), in the order they were written."""
+    """Rules by (direction, signal name), in the order they were written; under "" those without signals."""
     table: dict[tuple[str, str], list[Rule]] = {}
     for rule in rules:
-        for name in rule.when.signals:
+        for name in rule.when.signals or ("",):
             table.setdefault((rule.when.direction, name), []).append(rule)
     return {key: tuple(found) for key, found in table.items()}
 
@@ -198,6 +202,12 @@ def _consider(policy: Policy, signals: Sequence[Signal], view: View) -> tuple[li
             trail.append(Step(rule.id, not why, signal.name, signal.severity, signal.pattern, signal.spans, why))
             if not why:
                 fired.append((rule, signal))
+    turn = Signal("", severity_of(signals, view.direction))
+    for rule in policy.index.get((view.direction, ""), ()):
+        why = _refusal(rule.when, turn, view)
+        trail.append(Step(rule.id, not why, severity=turn.severity, why=why))
+        if not why:
+            fired.append((rule, None))
     return fired, trail
 
 
