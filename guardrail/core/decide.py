@@ -124,6 +124,7 @@ class View(msgspec.Struct, frozen=True):
     locale: str = "en"
     country: str | None = None
     drift: tuple[tuple[str, float], ...] = ()
+    store_failed: bool = False
 
 
 class CaseDraft(msgspec.Struct, frozen=True):
@@ -187,13 +188,22 @@ def decide(policy: Policy, findings: Sequence[Finding], view: View) -> Verdict:
     failures = tuple(f for f in findings if isinstance(f, Failed))
     fired, trail = _consider(policy, signals, view)
     if failures:
-        answer = policy.on_failure.detector_inbound if view.direction == "inbound" else policy.on_failure.detector_outbound
+        answer = (
+            policy.on_failure.detector_inbound if view.direction == "inbound" else policy.on_failure.detector_outbound
+        )
         fired.append((Rule(id="on_failure.detector", when=When(view.direction, ()), then=answer), None))
-        trail.append(Step(rule="on_failure.detector", fired=True, why=", ".join(f"{f.detector}: {f.reason}" for f in failures)))
+        trail.append(
+            Step(rule="on_failure.detector", fired=True, why=", ".join(f"{f.detector}: {f.reason}" for f in failures))
+        )
+    if view.store_failed:
+        fired.append((Rule(id="on_failure.store", when=When(view.direction, ()), then=policy.on_failure.store), None))
+        trail.append(Step(rule="on_failure.store", fired=True, why="the conversation store did not answer"))
     return _combine(policy, signals, failures, fired, trail, view)
 
 
-def _consider(policy: Policy, signals: Sequence[Signal], view: View) -> tuple[list[tuple[Rule, Signal | None]], list[Step]]:
+def _consider(
+    policy: Policy, signals: Sequence[Signal], view: View
+) -> tuple[list[tuple[Rule, Signal | None]], list[Step]]:
     fired: list[tuple[Rule, Signal | None]] = []
     trail: list[Step] = []
     for signal in signals:
@@ -270,9 +280,7 @@ def _combine(
         if then.resources and (action in ("replace", "handoff") or not view.episode.referred or _asked(signals)):
             actions.add("support")
             resources.extend(kind for kind in then.resources if kind not in resources)
-        if action in ("replace", "handoff", "rewrite", "regenerate") and not response:
-            response = then.response
-        elif action == "support" and then.response and not response and "support" in actions:
+        if not response and _speaks(action, actions):
             response = then.response
         if then.case and signal is not None and signal.name not in cases:
             cases[signal.name] = CaseDraft(
@@ -299,6 +307,11 @@ def _combine(
         failures=failures,
         trail=tuple(trail),
     )
+
+
+def _speaks(action: Action, actions: set[Action]) -> bool:
+    """Whether a rule's text is used: it takes the reply's place, or goes with help that is offered."""
+    return ACTION_RANK[action] >= ACTION_RANK["rewrite"] or (action == "support" and "support" in actions)
 
 
 def _strength(pair: tuple[Rule, Signal | None]) -> tuple[int, int, int]:

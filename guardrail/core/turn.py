@@ -28,15 +28,34 @@ def judge(
     locale: str = "en",
     country: str | None = None,
     audience: Audience = "unknown",
+    spoken: bool = True,
+    store_failed: bool = False,
 ) -> Judged:
     """Judge one turn. ``now`` is POSIX seconds; ``audience`` is what the operator's app says, and is believed.
+
+    ``spoken`` is false when the request brings nothing new from the person (a tool's result, say): what
+    stands goes on standing, and nothing decays by a turn. ``store_failed``: what was remembered is missing.
 
     When the app does not know, a cue in the person's own words that they are a child is kept for the
     rest of the conversation: minors are answered more strictly, never less.
     """
     signals = tuple(s for f in findings if not isinstance(f, Failed) for s in f.signals)
     if direction == "inbound":
-        return _judge_inbound(policy, findings, signals, state, now, locale, country, audience)
+        rested = settle(msgspec.structs.replace(state, trajectory=rest(state.trajectory, now)))
+        trajectory = rested.trajectory
+        if spoken:
+            trajectory = advance(trajectory, severity_of(signals, "inbound"), now)
+        view = View(
+            direction="inbound",
+            trajectory=trajectory,
+            episode=rested.episode,
+            audience=_audience(audience, state, signals),
+            locale=locale,
+            country=country,
+            drift=rested.drift,
+            store_failed=store_failed,
+        )
+        return _remember(decide(policy, findings, view), rested, view, signals)
     drift = drifted(state.drift, _worst(signals))
     view = View(
         direction="outbound",
@@ -50,35 +69,13 @@ def judge(
     return Judged(decide(policy, findings, view), msgspec.structs.replace(state, drift=drift))
 
 
-def _judge_inbound(
-    policy: Policy,
-    findings: Sequence[Finding],
-    signals: tuple[Signal, ...],
-    state: State,
-    now: float,
-    locale: str,
-    country: str | None,
-    audience: Audience,
-) -> Judged:
-    rested = settle(msgspec.structs.replace(state, trajectory=rest(state.trajectory, now)))
-    trajectory = advance(rested.trajectory, severity_of(signals, "inbound"), now)
-    reader = _audience(audience, state, signals)
-    view = View(
-        direction="inbound",
-        trajectory=trajectory,
-        episode=rested.episode,
-        audience=reader,
-        locale=locale,
-        country=country,
-        drift=rested.drift,
-    )
-    verdict = decide(policy, findings, view)
+def _remember(verdict: Verdict, before: State, view: View, signals: Sequence[Signal]) -> Judged:
     after = msgspec.structs.replace(
-        rested,
-        trajectory=trajectory,
-        episode=_episode(rested.episode, verdict, signals),
-        audience=reader,
-        language=_language(signals) or state.language,
+        before,
+        trajectory=view.trajectory,
+        episode=_episode(before.episode, verdict, signals),
+        audience=view.audience,
+        language=_language(signals) or before.language,
     )
     return Judged(verdict, after)
 
