@@ -136,20 +136,37 @@ class Exchange:
             _merge(drafts, [d for d in past.cases if d.severity >= Severity.HIGH])
         spoken = bool(self._fresh)
         self.verdict, self._state = self._judge(found.get(f"user:{len(self._unseen)}", ()), spoken=spoken)
+        if self._opened.unreadable is not None:
+            self._choose_tongues(self.verdict)
+            self._refuse(*self._opened.unreadable)
+            return
         _merge(drafts, self.verdict.cases)
         self._durable = self._state.trajectory.latch > before
-        self._tongues = compose.languages(
-            self._opened.locale,
-            self.verdict.signals,
-            self._state.language,
-            self._terms.default_locale,
-            self._policy.responses,
-        )
+        self._choose_tongues(self.verdict)
         if drafts and self._terms.enforce:
             self.phase = "committing"
             self._out.append(Commit(tuple(drafts.values()), self.verdict))
         else:
             self._act()
+
+    def _choose_tongues(self, verdict: Verdict) -> None:
+        self._tongues = compose.languages(
+            self._opened.locale,
+            verdict.signals,
+            self._state.language,
+            self._terms.default_locale,
+            self._policy.responses,
+        )
+
+    def _refuse(self, status: int, message: str) -> None:
+        """What cannot be read is not sent on: the client is told why, somebody in care is answered."""
+        if self._cares:
+            self._answer(self._failure_text())
+            return
+        self._start(status, "application/json", "pass")
+        self._send(self._dialect.error(status, message))
+        self._out.append(End())
+        self.phase = "done"
 
     def _judge(self, findings: tuple[Finding, ...], *, spoken: bool) -> tuple[Verdict, State]:
         judged = judge(

@@ -1,0 +1,1 @@
+"""The edge: ASGI, the upstream, and the parts put together."""

@@ -1,0 +1,328 @@
+"""The pump of one guarded exchange: performs its effects in order, and tells it what happened."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+from collections import deque
+from time import perf_counter
+
+import structlog
+
+from guardrail.core.conversation import State
+from guardrail.core.events import (
+    ClientGone,
+    CloseUpstream,
+    Commit,
+    Effect,
+    End,
+    Event,
+    Fault,
+    Opened,
+    Record,
+    Replied,
+    SaveState,
+    Scan,
+    SendUpstream,
+    Start,
+    Tick,
+    UpstreamChunk,
+    UpstreamEnded,
+    UpstreamFailed,
+    UpstreamHeaders,
+)
+from guardrail.core.events import Send as SendBytes
+from guardrail.core.exchange import Exchange
+from guardrail.core.model import Refusal
+from guardrail.core.ports import Chat, Dialect
+from guardrail.server.finding import Located
+from guardrail.server.passing import for_upstream, target
+from guardrail.server.request import About, BodyRefused, Receive, Scope, Send, read_body, read_headers
+from guardrail.server.services import Services
+from guardrail.server.upstream import Answer, Headers, Upstream, UpstreamError, end_to_end
+from guardrail.server.watch import Watch
+from guardrail.store.conversations import StoreFailed
+
+log = structlog.get_logger("guardrail.exchange")
+
+_REPLACED = frozenset((b"content-length", b"accept-encoding", b"content-encoding"))
+_SAVE_WITHIN = 0.1
+"""Seconds a rise of the latch may take to reach the disk before the reply goes without it."""
+
+
+class Chatting:
+    """One request on a path whose dialect we speak. Make one a request and await ``run`` once."""
+
+    def __init__(self, services: Services, upstream: Upstream, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
+        self._services, self._upstream, self._dialect = services, upstream, dialect
+        self._scope, self._receive, self._client = scope, receive, send
+        self._id = secrets.token_hex(12)
+        self._exchange = Exchange(services.policy, dialect, services.help, services.terms)
+        self._body = b""
+        self._located: Located | None = None
+        self._answer: Answer | None = None
+        self._start: Start | None = None
+        self._started = False
+        self._bytes: list[bytes] = []
+        self._end: End | None = None
+        self._busy = False
+        self._gone = False
+        self._asking: asyncio.Task[None] | None = None
+        self._sent_at = 0.0
+        self._held_since = 0.0
+        self._awaited = 0.0
+
+    async def run(self) -> None:
+        """Answer the request."""
+        begun = perf_counter()
+        about = read_headers(self._scope["headers"])
+        opened = await self._open(about)
+        if opened is None:
+            return
+        keepalive = self._services.settings.limits.keepalive_interval
+        watch = Watch(self._receive, keepalive, self._on_gone, self._on_quiet)
+        try:
+            await self._drive(opened)
+            while self._answer is not None:
+                await self._read(self._answer)
+        finally:
+            await watch.stop()
+            await self._close_answer()
+        self._services.metrics.exchange(self._dialect.name, self._outcome())
+        self._services.metrics.added_latency(perf_counter() - begun - self._awaited)
+
+    def _outcome(self) -> str:
+        if self._gone:
+            return "client_gone"
+        return "torn" if self._end is not None and self._end.torn else "answered"
+
+    # --- the request
+
+    async def _open(self, about: About) -> Opened | None:
+        """Read the request and find its conversation; ``None`` when it was answered here."""
+        limits = self._services.settings.limits
+        try:
+            self._body = await read_body(self._receive, limits.request_body, limits.request_timeout)
+            chat = self._dialect.read_request(self._body)
+            if len(chat.messages) > limits.history:
+                raise Refusal(f"the history has more than {limits.history} messages")
+        except ConnectionError:
+            return None
+        except BodyRefused as refused:
+            await self._refuse(about, refused.status, str(refused))
+            return None
+        except Refusal as refused:
+            await self._refuse(about, 400, f"The request could not be read: {refused}.")
+            return None
+        at = self._services.now()
+        self._located = located = await self._services.finder.find(chat, about.caller, at)
+        if located.store_failed:
+            self._services.fault("store_failed", exchange=self._id)
+        return Opened(
+            id=self._id,
+            at=at,
+            chat=chat,
+            state=located.state,
+            known=located.known,
+            locale=about.locale,
+            country=about.country or self._services.settings.default_country,
+            audience=about.audience,
+            store_failed=located.store_failed,
+        )
+
+    async def _refuse(self, about: About, status: int, message: str) -> None:
+        """A request nobody can read is never sent on. Somebody in care is answered all the same."""
+        self._services.fault("request_unreadable", exchange=self._id)
+        chat = Chat((), stream=b'"stream":true' in self._body.replace(b" ", b""))
+        at = self._services.now()
+        state = State("")
+        if about.caller.conversation:
+            state = (await self._services.finder.find(chat, about.caller, at)).state
+        opened = Opened(
+            id=self._id,
+            at=at,
+            chat=chat,
+            state=state,
+            locale=about.locale,
+            country=about.country or self._services.settings.default_country,
+            audience=about.audience,
+            unreadable=(status, message),
+        )
+        await self._drive(opened)
+
+    # --- the pump
+
+    async def _drive(self, event: Event) -> None:
+        """Hand an event over and perform what comes back, until nothing more comes of it."""
+        self._busy = True
+        events = deque([event])
+        while events:
+            for effect in self._exchange.handle(events.popleft()):
+                if (answer := await self._perform(effect)) is not None:
+                    events.append(answer)
+            await self._flush()
+        self._busy = False
+
+    async def _perform(self, effect: Effect) -> Event | None:
+        match effect:
+            case SendBytes():
+                self._bytes.append(effect.data)
+            case Scan():
+                begun = perf_counter()
+                scanned = await self._services.scanner.scan(effect)
+                self._services.metrics.inspection(effect.direction, perf_counter() - begun)
+                return scanned
+            case SaveState():
+                await self._save(effect)
+            case Record():
+                self._services.record(effect, self._id, self._conversation)
+            case SendUpstream():
+                return await self._ask(effect.guidance)
+            case Start():
+                self._start = effect
+            case End():
+                self._end = effect
+            case Replied():
+                if self._located is not None:
+                    self._services.finder.replied(self._located, effect.texts, self._services.now())
+            case Commit():
+                return await self._services.commit(effect, self._id, self._conversation, self._about_place())
+            case CloseUpstream():
+                await self._close_answer()
+            case Fault():
+                self._services.fault(effect.kind, exchange=self._id)
+        return None
+
+    @property
+    def _conversation(self) -> str:
+        return self._located.state.id if self._located else ""
+
+    def _about_place(self) -> tuple[str | None, str]:
+        about = read_headers(self._scope["headers"])
+        settings = self._services.settings
+        return about.country or settings.default_country, about.locale or settings.default_locale
+
+    async def _save(self, effect: SaveState) -> None:
+        if not effect.state.id:
+            return
+        self._services.store.remember(effect.state)
+        if effect.durable:
+            try:
+                await self._services.store.flush(_SAVE_WITHIN)
+            except StoreFailed:
+                self._services.fault("store_failed", exchange=self._id)
+
+    # --- the upstream
+
+    async def _ask(self, guidance: str) -> Event:
+        body = self._dialect.steered(self._body, guidance) if guidance else self._body
+        headers = for_upstream(self._scope["headers"], _REPLACED)
+        headers += [(b"accept-encoding", b"identity"), (b"content-length", str(len(body)).encode())]
+        begun = perf_counter()
+        self._asking = asyncio.current_task()
+        try:
+            if self._gone:
+                return ClientGone(self._services.now())
+            self._answer = await self._upstream.send(self._scope["method"], target(self._scope), headers, body)
+        except UpstreamError as error:
+            return UpstreamFailed(self._services.now(), error.kind)
+        except asyncio.CancelledError:
+            if not self._gone or self._asking is None:
+                raise
+            self._asking.uncancel()
+            return ClientGone(self._services.now())
+        finally:
+            self._asking = None
+            self._awaited += perf_counter() - begun
+        content_type = next((v for n, v in self._answer.headers if n == b"content-type"), b"")
+        return UpstreamHeaders(self._services.now(), self._answer.status, content_type.decode("latin-1"))
+
+    async def _read(self, answer: Answer) -> None:
+        """Read the upstream's answer to its end, or until it is not wanted any more."""
+        begun = perf_counter()
+        event: Event
+        try:
+            async for chunk in answer.chunks(decoded=True):
+                self._awaited += perf_counter() - begun
+                await self._drive(UpstreamChunk(self._services.now(), chunk))
+                if self._answer is not answer:
+                    return
+                if self._gone:
+                    break
+                begun = perf_counter()
+            event = UpstreamEnded(self._services.now())
+        except UpstreamError as error:
+            event = UpstreamFailed(self._services.now(), error.kind)
+        self._awaited += perf_counter() - begun
+        if self._gone:
+            event = ClientGone(self._services.now())
+        await self._drive(event)
+        if self._answer is answer:
+            await self._close_answer()
+
+    async def _close_answer(self) -> None:
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            await answer.aclose()
+
+    # --- the client
+
+    async def _flush(self) -> None:
+        """Send what this event gave, in as few messages as it can be."""
+        body = b"".join(self._bytes)
+        self._bytes.clear()
+        done = self._end is not None
+        if self._start is not None:
+            length = len(body) if done else None
+            await self._client(
+                {"type": "http.response.start", "status": self._start.status, "headers": self._headers(self._start, length)}
+            )
+            self._started, self._start = True, None
+        self._note_hold(bool(body))
+        if not self._started or not (body or done):
+            return
+        if self._end is not None and self._end.torn:
+            if body:
+                await self._client({"type": "http.response.body", "body": body, "more_body": True})
+            raise Torn  # an unfinished response: the server closes the connection, and the client can tell
+        await self._client({"type": "http.response.body", "body": body, "more_body": not done})
+        self._sent_at = perf_counter()
+
+    def _note_hold(self, sent: bool) -> None:
+        if sent and self._held_since:
+            self._services.metrics.hold(perf_counter() - self._held_since)
+            self._held_since = 0.0
+        elif not sent and not self._held_since:
+            self._held_since = perf_counter()
+
+    def _headers(self, start: Start, length: int | None) -> Headers:
+        if start.content_type is None and self._answer is not None:
+            headers = end_to_end(self._answer.headers, frozenset((b"content-length", b"content-encoding")))
+        else:
+            headers = [(b"content-type", (start.content_type or "application/json").encode()), (b"cache-control", b"no-cache")]
+        if length is not None:
+            headers.append((b"content-length", str(length).encode()))
+        headers.append((b"x-guardrail-exchange", self._id.encode()))
+        headers.append((b"x-guardrail-action", start.action.encode()))
+        return headers
+
+    async def _on_gone(self) -> None:
+        self._gone = True
+        if self._asking is not None:
+            self._asking.cancel()
+        elif self._answer is not None and not self._busy:
+            await self._answer.aclose()
+
+    async def _on_quiet(self) -> None:
+        interval = self._services.settings.limits.keepalive_interval
+        if self._busy or not self._started or perf_counter() - self._sent_at < interval:
+            return
+        for effect in self._exchange.handle(Tick(self._services.now())):
+            if isinstance(effect, SendBytes):
+                with contextlib.suppress(OSError):  # the client is gone, which the watch will see
+                    await self._client({"type": "http.response.body", "body": effect.data, "more_body": True})
+
+
+class Torn(Exception):
+    """The response could not be finished, and its client must be able to tell."""

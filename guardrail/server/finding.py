@@ -1,0 +1,127 @@
+"""Finding the conversation a request belongs to, and remembering where it has got to."""
+
+from __future__ import annotations
+
+import secrets
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import msgspec
+
+from guardrail.core.conversation import State
+from guardrail.core.model import Message
+from guardrail.core.ports import Chat
+from guardrail.store.conversations import Conversations, StoreFailed
+from guardrail.store.identity import Chain, Prefix, Trail
+
+LOOKUP = 0.05
+"""Seconds a look into the store may take before the request goes on without it."""
+
+RETRY_WITHIN = 30.0
+"""Seconds in which a byte-identical first request, from nobody in particular, is taken for a retry.
+
+It may also be a second person with the same words: both get the whole answer, and their one case says that
+two exchanges joined it. Clients that name their users, conversations or retries do not depend on this.
+"""
+
+
+class Caller(msgspec.Struct, frozen=True):
+    """What the request's headers say about who asks. ``retry`` is a retry mark of the client library."""
+
+    user: str | None = None
+    conversation: str | None = None
+    retry: str | None = None
+
+
+class Located(msgspec.Struct, frozen=True):
+    """A request's place: the state to judge it from, and how many of its messages were judged before."""
+
+    state: State
+    known: int
+    trail: Trail
+    store_failed: bool = False
+    joined: bool = False
+
+
+class _Recent(msgspec.Struct):
+    located: Located
+    at: float
+    retry: str | None
+    finished: bool = False
+
+
+class Finder:
+    """Finds conversations. In memory it keeps the last ``size`` requests, so that a retry is recognised."""
+
+    def __init__(self, chain: Chain, store: Conversations, size: int = 10_000) -> None:
+        self._chain, self._store, self._size = chain, store, size
+        self._recent: OrderedDict[Prefix, _Recent] = OrderedDict()
+
+    async def find(self, chat: Chat, caller: Caller, at: float) -> Located:
+        """Never fails: a store that does not answer gives a new conversation, marked ``store_failed``."""
+        trail = self._chain.trail(chat.messages, caller.user)
+        recent = self._recent.get(trail.whole)
+        if recent is not None and self._is_retry(recent, trail, caller, at):
+            # Judged from where the first attempt was judged, so that it gets the same answer and case.
+            cases = self._store.peek(recent.located.state.id)
+            state = recent.located.state
+            if cases is not None:
+                state = msgspec.structs.replace(state, cases=cases.cases)
+            return msgspec.structs.replace(recent.located, state=state, joined=True)
+        try:
+            located = await self._look_up(trail, caller, chat.messages)
+        except StoreFailed:
+            located = Located(State(_new_id()), 0, trail, store_failed=True)
+        self._recent[trail.whole] = _Recent(located, at, caller.retry)
+        self._recent.move_to_end(trail.whole)
+        while len(self._recent) > self._size:
+            self._recent.popitem(last=False)
+        return located
+
+    def _is_retry(self, recent: _Recent, trail: Trail, caller: Caller, at: float) -> bool:
+        if recent.located.store_failed:
+            return False
+        if trail.answers or caller.user or caller.conversation:
+            return True
+        return not recent.finished or caller.retry is not None or at - recent.at <= RETRY_WITHIN
+
+    async def _look_up(self, trail: Trail, caller: Caller, messages: Sequence[Message]) -> Located:
+        if caller.conversation is not None:
+            name = self._chain.name("conversation", caller.conversation, caller.user)
+            state = await self._store.get(name, LOOKUP)
+            if state is None:
+                return Located(State(name), 0, trail)
+            return Located(state, await self._known_to(name, trail, messages), trail)
+        if trail.answers is None:
+            return Located(State(_new_id()), 0, trail)
+        first, last = trail.answers
+        found = await self._store.owner(trail.prefixes[first : last + 1], LOOKUP)
+        state = await self._store.get(found[1], LOOKUP) if found else None
+        if found is None or state is None:
+            return Located(State(_new_id()), 0, trail)
+        return Located(state, trail.counts[first + found[0]], trail)
+
+    async def _known_to(self, name: str, trail: Trail, messages: Sequence[Message]) -> int:
+        """How many messages a named conversation was judged on. Apps may send only the last one."""
+        if trail.answers is not None:
+            first, last = trail.answers
+            found = await self._store.owner(trail.prefixes[first : last + 1], LOOKUP)
+            if found and found[1] == name:
+                return trail.counts[first + found[0]]
+        begin = len(messages)
+        while begin and messages[begin - 1].role in ("user", "system"):
+            begin -= 1
+        return begin
+
+    def replied(self, located: Located, texts: Sequence[str], at: float) -> None:
+        """The person has got one of these replies: the next request's history will begin with it."""
+        recent = self._recent.get(located.trail.whole)
+        if recent is not None:
+            recent.finished = True
+        for text in texts:
+            prefix = self._chain.extend(located.trail.whole, Message("assistant", text))
+            self._store.own(prefix, located.state.id, at)
+
+
+def _new_id() -> str:
+    return secrets.token_hex(16)

@@ -1,0 +1,110 @@
+"""What an operator's app says about a request in its headers, and the body, read within limits."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from typing import Any, cast
+
+import msgspec
+
+from guardrail.core.model import Audience
+from guardrail.server.finding import Caller
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z")
+_COUNTRY = re.compile(r"[A-Za-z]{2}\Z")
+_LONGEST_ID = 256
+
+
+class About(msgspec.Struct, frozen=True):
+    """Who is there, by the app's own headers. What is not well formed counts as not said: ``ignored`` names it."""
+
+    caller: Caller
+    locale: str | None = None
+    country: str | None = None
+    audience: Audience = "unknown"
+    ignored: tuple[str, ...] = ()
+
+
+class BodyRefused(Exception):
+    """The body was too large (413) or did not come in time (408)."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> About:
+    """The ``x-guardrail-*`` headers, and the retry marks of the usual client libraries."""
+    said: dict[str, str] = {}
+    for name, value in headers:
+        if name.startswith(b"x-guardrail-") or name in (b"x-stainless-retry-count", b"idempotency-key"):
+            said[name.decode("latin-1")] = value.decode("latin-1").strip()
+    if not said:
+        return About(Caller())
+    ignored: list[str] = []
+
+    def well_formed(name: str, is_good: Callable[[str], object]) -> str | None:
+        value = said.get(f"x-guardrail-{name}")
+        if value and not is_good(value):
+            ignored.append(name)
+            return None
+        return value or None
+
+    audience = well_formed("audience", lambda v: v in ("adult", "minor", "unknown")) or "unknown"
+    country = well_formed("country", _COUNTRY.match)
+    retries = said.get("x-stainless-retry-count", "0")
+    return About(
+        caller=Caller(
+            user=well_formed("user", lambda v: len(v) <= _LONGEST_ID),
+            conversation=well_formed("conversation", lambda v: len(v) <= _LONGEST_ID),
+            retry=said.get("idempotency-key") or (retries if retries != "0" else None),
+        ),
+        locale=well_formed("locale", _LOCALE.match),
+        country=country.upper() if country else None,
+        audience=cast("Audience", audience),
+        ignored=tuple(ignored),
+    )
+
+
+async def read_body(receive: Receive, limit: int, seconds: float) -> bytes:
+    """The whole body, at most ``limit`` bytes, within ``seconds``. Raises ``BodyRefused`` or ``ConnectionError``."""
+    message = await _next(receive, seconds)
+    if not message.get("more_body", False):
+        return _within(message.get("body", b""), limit)
+    body = bytearray(message.get("body", b""))
+    try:
+        async with asyncio.timeout(seconds):
+            while message.get("more_body", False):
+                message = await _next(receive, None)
+                body += message.get("body", b"")
+                _within(body, limit)
+    except TimeoutError as error:
+        raise BodyRefused(408, "The request's body did not arrive in time.") from error
+    return bytes(body)
+
+
+async def _next(receive: Receive, seconds: float | None) -> Message:
+    if seconds is None:
+        message = await receive()
+    else:
+        try:
+            async with asyncio.timeout(seconds):
+                message = await receive()
+        except TimeoutError as error:
+            raise BodyRefused(408, "The request's body did not arrive in time.") from error
+    if message["type"] == "http.disconnect":
+        raise ConnectionError("the client went away")
+    return message
+
+
+def _within(body: Any, limit: int) -> bytes:
+    if len(body) > limit:
+        raise BodyRefused(413, f"The request's body is larger than {limit} bytes.")
+    return cast("bytes", body)

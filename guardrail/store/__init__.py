@@ -1,0 +1,1 @@
+"""What is remembered between turns: conversations, and how a request finds its own."""
