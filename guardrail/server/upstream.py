@@ -73,7 +73,7 @@ class HttpUpstream:
         self._base = httpx.URL(base_url.rstrip("/") + "/")
         self._prefix = base_url.rstrip("/")
         self._urls: dict[str, httpx.URL] = {}
-        self._transport = transport or AiohttpTransport(client=_session)
+        self._transport = transport or new_transport()
         self._timeout = {"connect": 10.0, "read": header_timeout, "pool": 10.0, "write": idle_timeout}
         self._idle = idle_timeout
 
@@ -97,6 +97,11 @@ class HttpUpstream:
 
     async def aclose(self) -> None:
         await self._transport.aclose()
+
+
+def new_transport() -> httpx.AsyncBaseTransport:
+    """The transport to the upstream: one pool, made in the running loop when first used."""
+    return AiohttpTransport(client=_session)
 
 
 def _session() -> aiohttp.ClientSession:

@@ -1,0 +1,28 @@
+"""The yardstick: a bare Starlette pass-through over the same transport. It looks at nothing."""
+
+from __future__ import annotations
+
+import os
+
+import httpx
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import StreamingResponse
+from starlette.routing import Route
+
+from guardrail.server.upstream import new_transport
+
+UPSTREAM = os.environ.get("BENCH_UPSTREAM", "")
+transport = new_transport()
+
+
+async def forward(request: Request) -> StreamingResponse:
+    headers = [(k, v) for k, v in request.headers.raw if k not in (b"host", b"content-length")]
+    outgoing = httpx.Request(request.method, UPSTREAM + request.url.path, headers=headers, content=await request.body())
+    answer = await transport.handle_async_request(outgoing)
+    response = StreamingResponse(answer.aiter_raw(), answer.status_code)
+    response.raw_headers = [(k, v) for k, v in answer.headers.raw if k.lower() != b"transfer-encoding"]
+    return response
+
+
+app = Starlette(routes=[Route("/{path:path}", forward, methods=["GET", "POST"])])
