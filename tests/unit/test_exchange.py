@@ -1,0 +1,198 @@
+"""Conversations with the machine: what comes in (>>) and what must come out (<<)."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+
+from guardrail.core.conversation import Episode, State, Trajectory
+from guardrail.core.events import Commit, End, Event, Fault, Record, SendUpstream
+from guardrail.core.exchange import Exchange, replay
+from guardrail.core.reply import Terms
+from guardrail.dialects.anthropic_messages import AnthropicMessages
+from guardrail.dialects.openai_chat import OpenAIChat
+from tests.playbook import POLICY, Marks, OneLine, Pump, order, recorded
+from tests.wire import anthropic_stream, openai_reply, openai_stream, said, said_whole
+
+CALM = ("user", "What can I cook today?")
+LATCHED = State("c1", Trajectory(level=3.0, peak=3, latch=3, latch_evidence_at=90.0, seen_at=99.0, turns=1), Episode(answered=3))
+
+
+def pump(**options: object) -> Pump:
+    return Pump(OpenAIChat(), **options)  # type: ignore[arg-type]
+
+
+def test_a_calm_stream_passes_byte_for_byte() -> None:
+    body = openai_stream(["Soup, ", "or ", "bread. ", "Enjoy"], usage=True)
+    p = pump().open(CALM).answer([body])
+    assert p.body == body
+    assert p.done and not p.torn and p.status == 200
+
+
+def test_a_calm_json_reply_passes_byte_for_byte() -> None:
+    body = openai_reply("Soup.")
+    p = pump().open(CALM, stream=False).answer([body[:10], body[10:]], stream=False)
+    assert p.body == body
+
+
+def test_a_crisis_is_committed_before_it_is_answered_and_never_sent_on() -> None:
+    p = pump().open(("user", "I DIE4"))
+    kinds = order(p)
+    assert kinds.index("Scan") < kinds.index("Commit") < kinds.index("SaveState") < kinds.index("Send")
+    assert not p.seen(SendUpstream)
+    text = said(p.body)
+    assert "FOUR" in text and "HELP-emergency_ambulance" in text and "TOLD" in text and "NOT TOLD" not in text
+    assert p.body.endswith(b"data: [DONE]\n\n")
+
+
+def test_it_never_says_a_human_was_told_when_none_was() -> None:
+    p = pump(tell=False).open(("user", "I DIE4"))
+    assert "NOT TOLD" in said(p.body)
+
+
+def test_one_authored_reply_an_episode_then_the_bot_goes_on_steered() -> None:
+    p = pump().open(("user", "I DIE3"), state=LATCHED)
+    [ask] = p.seen(SendUpstream)
+    assert ask.guidance == "STAY-GUIDANCE"  # type: ignore[attr-defined]
+    assert p.seen(Commit), "fresh evidence still reaches the case"
+
+
+def test_rising_urgency_is_answered_again() -> None:
+    p = pump().open(("user", "I DIE4"), state=LATCHED)
+    assert "FOUR" in said(p.body)
+
+
+def test_a_quiet_turn_of_a_latched_conversation_is_steered_and_never_answered() -> None:
+    p = pump().open(CALM, state=LATCHED)
+    [ask] = p.seen(SendUpstream)
+    assert "STAY-GUIDANCE" in ask.guidance  # type: ignore[attr-defined]
+
+
+def test_help_is_offered_once_at_the_end_of_the_reply() -> None:
+    p = pump().open(("user", "DIE2")).answer([openai_stream(["I hear you. ", "Tell me more."])])
+    assert said(p.body) == "I hear you. Tell me more.\n\nLINE HELP-suicide_crisis"
+    assert p.body.count(b'"finish_reason": "stop"') + p.body.count(b'"finish_reason":"stop"') == 1
+    again = State("c1", Trajectory(level=2.0, seen_at=99.0), Episode(referred=True))
+    body = openai_stream(["I hear you."])
+    assert pump().open(("user", "DIE2"), state=again).answer([body]).body == body
+
+
+def test_help_is_appended_to_a_json_reply_and_to_an_anthropic_stream() -> None:
+    p = pump().open(("user", "DIE2"), stream=False).answer([openai_reply("I hear you.")], stream=False)
+    assert said_whole(p.body) == "I hear you.\n\nLINE HELP-suicide_crisis"
+    p = Pump(AnthropicMessages()).open(("user", "DIE2")).answer([anthropic_stream(["I hear ", "you."])])
+    assert said(p.body) == "I hear you.\n\nLINE HELP-suicide_crisis"
+
+
+def test_structured_output_is_never_appended_to() -> None:
+    body = openai_reply('{"a": 1}')
+    assert pump().open(("user", "DIE2"), stream=False, structured=True).answer([body], stream=False).body == body
+
+
+def test_a_harmful_sentence_is_taken_out_and_the_rest_stays() -> None:
+    words = ["Soup is good. ", "I am ", "HUMAN and ", "lonely, believe me. ", "Bread too."]
+    p = pump().open(CALM).answer([openai_stream(words)])
+    assert said(p.body) == "Soup is good. I am an AI. Bread too."
+    p = pump().open(CALM, stream=False).answer([openai_reply("".join(words))], stream=False)
+    assert said_whole(p.body) == "Soup is good. I am an AI. Bread too."
+
+
+def test_a_reply_that_may_not_go_on_ends_well_formed() -> None:
+    p = pump().open(CALM).answer([openai_stream(["Well. ", "The METHOD is this. ", "And more."])])
+    assert said(p.body) == "Well. \n\nUNSAFE, so I stopped."
+    assert p.body.endswith(b"data: [DONE]\n\n") and p.closed
+    p = Pump(AnthropicMessages()).open(CALM).answer([anthropic_stream(["Well. ", "The METHOD is this. ", "And more."])])
+    assert said(p.body) == "Well. \n\nUNSAFE, so I stopped."
+    assert b"event: message_stop" in p.body
+
+
+def test_a_latched_conversation_gets_nothing_before_the_whole_reply_is_read() -> None:
+    p = pump().open(CALM, state=LATCHED)
+    body = openai_stream(["Good. ", "Stay here. ", "The METHOD is this."])
+    p.answer([body[:-400]])
+    assert "Good" not in said(p.body)
+    assert said(p.body).strip() == "UNSAFE, so I stopped." or not said(p.body)
+
+
+def test_the_upstream_down_in_a_crisis_is_answered_humanely() -> None:
+    p = pump().open(CALM, state=LATCHED).fail("refused")
+    assert p.status == 200 and "UPSTREAM HELP-suicide_crisis" in said(p.body)
+    p = pump().open(("user", "DIE2"), stream=False).answer([b"oops"], stream=False, status=500)
+    assert p.status == 200 and "UPSTREAM" in said_whole(p.body)
+
+
+@pytest.mark.parametrize(("kind", "status"), [("refused", 502), ("timeout", 504), ("torn", 502)])
+def test_the_upstream_down_and_calm_is_an_error_in_the_apis_shape(kind: str, status: int) -> None:
+    p = pump().open(CALM).fail(kind)
+    assert p.status == status
+    assert "message" in json.loads(p.body)["error"]
+
+
+def test_the_upstreams_own_error_passes_to_a_calm_client() -> None:
+    p = pump().open(CALM).answer([b'{"error": {"message": "slow down"}}'], stream=False, status=429)
+    assert p.status == 429 and p.body == b'{"error": {"message": "slow down"}}'
+
+
+def test_garbage_on_a_known_path_is_never_released() -> None:
+    p = pump().open(CALM, stream=False).answer([b"<html>METHOD</html>"], stream=False, content_type="text/html")
+    assert p.status == 502 and b"METHOD" not in p.body
+    p = pump().open(CALM, stream=False).answer([b'{"choices": "METHOD'], stream=False)
+    assert p.status == 502 and b"METHOD" not in p.body
+
+
+def test_a_stream_torn_in_a_crisis_still_ends_well() -> None:
+    latched = pump().open(CALM, state=LATCHED).answer([openai_stream(["Good. "], done=False)[:-150]])
+    assert "UPSTREAM" in said(latched.body) and latched.body.endswith(b"data: [DONE]\n\n")
+    calm = pump().open(CALM).answer([openai_stream(["Good. ", "And"], done=False)[:-150]])
+    assert calm.torn and b'"error"' in calm.body
+
+
+def test_a_detector_that_raises_withholds_the_reply_and_says_nothing_alarming() -> None:
+    p = pump(detector=Marks(broken=True)).open(CALM)
+    [ask] = p.seen(SendUpstream)
+    assert ask.guidance == "WATCH-GUIDANCE"  # type: ignore[attr-defined]
+    p.answer([openai_stream(["Unread. "])])
+    assert said(p.body) == "UNREAD"
+
+
+def test_a_store_that_does_not_answer_is_steered_watchfully() -> None:
+    p = pump().open(CALM, store_failed=True)
+    assert "WATCH-GUIDANCE" in p.seen(SendUpstream)[0].guidance  # type: ignore[attr-defined]
+
+
+def test_history_of_an_unknown_conversation_latches_and_tells_a_human_but_is_not_answered_again() -> None:
+    p = pump().open(("user", "I DIE3"), ("assistant", "…"), CALM)
+    assert p.seen(Commit) and p.seen(SendUpstream)
+    assert p.exchange.verdict is not None and p.exchange.verdict.severity == 0
+
+
+def test_a_tools_result_changes_nothing_that_stands() -> None:
+    before = State("c1", Trajectory(level=2.0, seen_at=100.0, turns=3))
+    p = pump().open(("user", "DIE2"), ("assistant", ""), ("tool", "DIE4"), state=before, known=1)
+    assert not p.seen(Commit)
+    assert p.exchange.verdict is not None and p.exchange.verdict.severity == 0
+
+
+def test_a_client_that_leaves_takes_nothing_back() -> None:
+    p = pump().open(("user", "DIE2")).leave()
+    assert p.done and p.closed and p.seen(End)
+
+
+def test_shadow_mode_decides_and_changes_nothing() -> None:
+    shadow = Terms(enforce=False)
+    body = openai_stream(["The METHOD is this. ", "I am HUMAN."])
+    p = pump(terms=shadow).open(("user", "I DIE4")).answer([body[:50], body[50:]])
+    assert p.body == body and not p.seen(Commit)
+    recorded_ = [e for e in p.effects if isinstance(e, Record)]
+    assert [r.verdict.action for r in recorded_] == ["replace", "replace"] and not any(r.enacted for r in recorded_)
+    garbage = pump(terms=shadow).open(CALM).answer([b"\xff\xfe"], content_type="text/html")
+    assert garbage.body == b"\xff\xfe" and garbage.seen(Fault)
+
+
+def test_a_recorded_exchange_replays_to_the_same_verdicts() -> None:
+    p = pump().open(("user", "DIE2")).answer([openai_stream(["I am HUMAN. ", "Yes."])])
+    events = msgspec.json.decode(recorded(p), type=list[Event])
+    again = replay(Exchange(POLICY, OpenAIChat(), OneLine(), Terms()), events)
+    assert again == [p.exchange.verdict, p.exchange.final]
