@@ -145,11 +145,11 @@ class Gate:
     def finish(self) -> None:
         """No frame comes after this: everything received is due."""
         self._ended = True
+        self._due += self._waiting
+        self._waiting = []
         for channel in self._channels.values():
             channel.ended = True
         self._find(dict.fromkeys(self._channels))
-        self._due += self._waiting
-        self._waiting = []
 
     def _find(self, names: dict[str, None]) -> None:
         for name in names:

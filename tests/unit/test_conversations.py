@@ -1,0 +1,152 @@
+"""Who a request belongs to, on a real database: nobody gets another person's conversation, nobody loses theirs."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from guardrail.core.conversation import OpenCase, State, Trajectory
+from guardrail.core.model import Message
+from guardrail.core.ports import Chat
+from guardrail.server.finding import Caller, Finder, Located
+from guardrail.store.conversations import Conversations, StoreFailed
+from guardrail.store.identity import Chain
+
+HIGH = Trajectory(level=3.0, peak=3, latch=3, latch_evidence_at=10.0, seen_at=10.0, turns=1)
+KEY = b"k" * 32
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Conversations]:
+    conversations = Conversations(tmp_path / "conversations.db")
+    conversations.open()
+    yield conversations
+    conversations.close()
+
+
+def chat(*texts: str, system: str = "") -> Chat:
+    roles = ("user", "assistant")
+    turns = [Message(roles[i % 2], text) for i, text in enumerate(texts)]  # type: ignore[arg-type]
+    return Chat((Message("system", system), *turns) if system else tuple(turns))
+
+
+async def exchange(finder: Finder, store: Conversations, request: Chat, reply: str, at: float = 10.0, **caller: str) -> Located:
+    located = await finder.find(request, Caller(**caller), at)
+    store.remember(State(located.state.id, HIGH))
+    finder.replied(located, (reply,), at)
+    return located
+
+
+async def test_a_history_finds_its_conversation_whatever_the_system_prompt_says(store: Conversations) -> None:
+    finder = Finder(Chain(KEY), store)
+    first = await exchange(finder, store, chat("hello", system="It is Monday."), "Hi, how are you?")
+    found = await finder.find(chat("hello", "Hi, how are you? ", "not well", system="It is Tuesday."), Caller(), 20.0)
+    assert found.state.id == first.state.id and found.state.trajectory.latch == 3
+    assert found.known == 3
+
+
+async def test_it_still_finds_it_after_a_restart(tmp_path: Path) -> None:
+    store = Conversations(tmp_path / "c.db")
+    store.open()
+    first = await exchange(Finder(Chain(KEY), store), store, chat("hello"), "Hi there")
+    await store.flush(5.0)
+    store.close()
+    again = Conversations(tmp_path / "c.db")
+    again.open()
+    found = await Finder(Chain(KEY), again).find(chat("hello", "Hi there", "…"), Caller(), 20.0)
+    again.close()
+    assert found.state.id == first.state.id and found.state.trajectory.latch == 3
+
+
+async def test_the_same_beginning_twice_is_nobodys(store: Conversations) -> None:
+    finder = Finder(Chain(KEY), store)
+    one = await exchange(finder, store, chat("hello"), "Hi", at=10.0)
+    two = await exchange(finder, store, chat("hello"), "Hi", at=1000.0)
+    assert one.state.id != two.state.id
+    found = await finder.find(chat("hello", "Hi", "me again"), Caller(), 1010.0)
+    assert found.state.id not in (one.state.id, two.state.id) and found.known == 0
+
+
+async def test_ambiguity_outlives_a_restart(tmp_path: Path) -> None:
+    for at in (10.0, 1000.0):
+        store = Conversations(tmp_path / "c.db")
+        store.open()
+        await exchange(Finder(Chain(KEY), store), store, chat("hello"), "Hi", at=at)
+        store.close()
+    store = Conversations(tmp_path / "c.db")
+    store.open()
+    found = await Finder(Chain(KEY), store).find(chat("hello", "Hi", "me"), Caller(), 1010.0)
+    store.close()
+    assert found.known == 0
+
+
+async def test_users_who_say_the_same_are_told_apart_by_their_id(store: Conversations) -> None:
+    finder = Finder(Chain(KEY), store)
+    one = await exchange(finder, store, chat("hello"), "Hi", user="one")
+    two = await exchange(finder, store, chat("hello"), "Hi", user="two")
+    assert one.state.id != two.state.id
+    found = await finder.find(chat("hello", "Hi", "again"), Caller(user="two"), 20.0)
+    assert found.state.id == two.state.id
+
+
+async def test_a_retry_is_judged_from_where_the_first_attempt_was_and_joins_its_case(store: Conversations) -> None:
+    finder = Finder(Chain(KEY), store)
+    first = await finder.find(chat("I am in danger"), Caller(), 10.0)
+    store.remember(State(first.state.id, HIGH, cases=(OpenCase("k1", "suicide", 3),)))
+    retry = await finder.find(chat("I am in danger"), Caller(), 11.0)
+    assert retry.joined and retry.state.id == first.state.id
+    assert retry.state.trajectory.latch == 0, "so that it gets the same answer and not a repeat's"
+    assert retry.state.cases[0].id == "k1"
+
+
+async def test_an_edited_turn_keeps_the_conversation_it_branched_from(store: Conversations) -> None:
+    finder = Finder(Chain(KEY), store)
+    first = await exchange(finder, store, chat("hello"), "Hi")
+    await exchange(finder, store, chat("hello", "Hi", "tell me"), "A story")
+    found = await finder.find(chat("hello", "Hi", "tell me", "A different story", "more"), Caller(), 30.0)
+    assert found.state.id == first.state.id and found.known == 2
+
+
+async def test_a_named_conversation_may_send_only_its_last_message(store: Conversations) -> None:
+    finder = Finder(Chain(KEY), store)
+    first = await exchange(finder, store, chat("hello"), "Hi", conversation="room 7")
+    found = await finder.find(chat("and now?"), Caller(conversation="room 7"), 30.0)
+    assert found.state.id == first.state.id and found.state.trajectory.latch == 3 and found.known == 0
+
+
+async def test_a_locked_database_delays_nobody_and_is_said(store: Conversations, tmp_path: Path) -> None:
+    finder = Finder(Chain(KEY), store)
+    blocker = sqlite3.connect(tmp_path / "conversations.db", isolation_level=None)
+    blocker.execute("begin exclusive")
+    store.remember(State("c9", HIGH))
+    with pytest.raises(StoreFailed):
+        await store.flush(0.05)
+    assert not store.healthy
+    assert (await finder.find(chat("hello", "Hi", "me"), Caller(), 20.0)).store_failed
+    blocker.execute("rollback")
+    store.retry()
+    await store.flush(5.0)
+    assert store.healthy
+    rows = blocker.execute("select id from conversations").fetchall()
+    assert rows == [("c9",)], "what could not be written then was written later"
+
+
+async def test_a_damaged_database_is_set_aside_and_never_deleted(tmp_path: Path) -> None:
+    path = tmp_path / "c.db"
+    path.write_bytes(b"not a database" * 1000)
+    store = Conversations(path)
+    store.open()
+    assert store.set_aside is not None and store.set_aside.read_bytes().startswith(b"not a database")
+    assert await store.get("nobody", 5.0) is None
+    store.close()
+
+
+async def test_the_database_holds_no_words(store: Conversations, tmp_path: Path) -> None:
+    finder = Finder(Chain(KEY), store)
+    await exchange(finder, store, chat("a secret sentence"), "a secret reply", user="secret-user")
+    await store.flush(5.0)
+    raw = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    assert b"secret" not in raw
