@@ -80,7 +80,7 @@ class Chatting:
         opened = await self._open(about)
         if opened is None:
             return
-        keepalive = self._services.settings.limits.keepalive_interval
+        keepalive = self._services.settings.limits.keep_alive
         watch = Watch(self._receive, keepalive, self._on_gone, self._on_quiet)
         try:
             await self._drive(opened)
@@ -103,10 +103,10 @@ class Chatting:
         """Read the request and find its conversation; ``None`` when it was answered here."""
         limits = self._services.settings.limits
         try:
-            self._body = await read_body(self._receive, limits.request_body, limits.request_timeout)
+            self._body = await read_body(self._receive, limits.request_body, limits.request_body_time)
             chat = self._dialect.read_request(self._body)
-            if len(chat.messages) > limits.history:
-                raise Refusal(f"the history has more than {limits.history} messages")
+            if len(chat.messages) > limits.messages:
+                raise Refusal(f"the history has more than {limits.messages} messages")
         except ConnectionError:
             return None
         except BodyRefused as refused:
@@ -285,7 +285,7 @@ class Chatting:
         if self._end is not None and self._end.torn:
             if body:
                 await self._client({"type": "http.response.body", "body": body, "more_body": True})
-            raise Torn  # an unfinished response: the server closes the connection, and the client can tell
+            return  # unfinished: the server closes the connection, and the client can tell
         await self._client({"type": "http.response.body", "body": body, "more_body": not done})
         self._sent_at = perf_counter()
 
@@ -315,7 +315,7 @@ class Chatting:
             await self._answer.aclose()
 
     async def _on_quiet(self) -> None:
-        interval = self._services.settings.limits.keepalive_interval
+        interval = self._services.settings.limits.keep_alive
         if self._busy or not self._started or perf_counter() - self._sent_at < interval:
             return
         for effect in self._exchange.handle(Tick(self._services.now())):
@@ -323,6 +323,3 @@ class Chatting:
                 with contextlib.suppress(OSError):  # the client is gone, which the watch will see
                     await self._client({"type": "http.response.body", "body": effect.data, "more_body": True})
 
-
-class Torn(Exception):
-    """The response could not be finished, and its client must be able to tell."""

@@ -1,0 +1,41 @@
+"""``guardrail serve``: uvicorn around our app, with what must be said at the start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import uvicorn
+
+from guardrail.server.app import App
+from guardrail.server.services import Services, StartFailed
+from guardrail.server.upstream import HttpUpstream
+from guardrail.settings import Settings
+
+__all__ = ["StartFailed", "serve"]
+
+
+def serve(settings: Settings, say: Callable[[str], None]) -> int:
+    """Serve until told to stop. Raises ``StartFailed`` with every reason when it cannot begin."""
+    services = Services.open(settings, say)
+    limits = settings.limits
+    upstream = HttpUpstream(settings.upstream, header_timeout=limits.upstream_headers, idle_timeout=limits.upstream_idle)
+    config = uvicorn.Config(
+        App(services, upstream),
+        host=settings.host,
+        port=settings.port,
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        date_header=False,
+        proxy_headers=False,
+        ws="none",
+        lifespan="on",
+        limit_concurrency=limits.connections,
+        timeout_keep_alive=int(limits.upstream_idle),
+        timeout_graceful_shutdown=int(limits.shutdown),
+        h11_max_incomplete_event_size=64 * 1024,
+    )
+    say(f"guardrail: {settings.mode} on http://{settings.listen}, in front of {settings.upstream}")
+    server = uvicorn.Server(config)
+    server.run()
+    return 0 if server.started else 2
