@@ -1,0 +1,107 @@
+"""The settings of one run: read from everywhere, checked at once, and either good or refused with every reason."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import msgspec
+from pydantic import ValidationError
+
+from guardrail.secretfile import SecretFileError, load_or_make_secret
+from guardrail.settings_model import AppriseChannel, Rung, Settings, WebhookChannel
+from guardrail.settings_problems import explained, in_order, nearest, shown
+from guardrail.settings_sources import Sources
+from guardrail.settings_template import template
+from guardrail.settings_yaml import Document, Loc, Unreadable
+
+__all__ = [
+    "AppriseChannel",
+    "Rung",
+    "SecretFileError",
+    "Settings",
+    "SettingsError",
+    "WebhookChannel",
+    "load",
+    "load_or_make_secret",
+    "template",
+    "warnings",
+]
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. ``problems`` has one line each: ``guardrail.yaml:LINE:COL: what; what to do``."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def load(
+    path: Path | None,
+    overrides: Mapping[str, object],
+    environ: Mapping[str, str],
+    *,
+    need_upstream: bool = True,
+) -> Settings:
+    """Settings from the file (when there is one), ``GUARDRAIL_…`` variables, and the command line, in that order.
+
+    ``overrides`` maps top-level keys to values; ``None`` means not given. Paths in the file are relative to its
+    folder. Raises ``SettingsError`` with all problems at once.
+    """
+    try:
+        document = Document(path) if path is not None else None
+    except Unreadable as error:
+        line, column = error.at
+        raise SettingsError((f"{path}:{line}:{column}: {error}",)) from error
+    sources = Sources(document, environ, overrides)
+    problems = list(sources.faults)
+    try:
+        settings = Settings.model_validate_json(msgspec.json.encode(sources.tree, enc_hook=str))
+    except ValidationError as error:
+        problems += [explained(e, sources) for e in error.errors(include_url=False, include_input=False)]
+    else:
+        problems += _inconsistencies(settings, sources)
+    if need_upstream and not sources.tree.get("upstream"):
+        problems.append(
+            (sources.place(("upstream",)), "no upstream; name the chatbot's base URL, such as http://127.0.0.1:9000")
+        )
+    if problems:
+        raise SettingsError(in_order(problems))
+    return settings
+
+
+def warnings(settings: Settings) -> list[str]:
+    """What is allowed and still worth a line at the start."""
+    found: list[str] = []
+    channels, rungs = settings.escalation.channels, settings.escalation.rungs
+    if not channels:
+        found.append("no escalation channel is configured: cases are kept, and nobody is told")
+    elif rungs[0].after > 0:
+        found.append(f"nobody is told of a case in its first {rungs[0].after:g} seconds: no ladder step is at 0s")
+    named = {name for rung in rungs for name in rung.notify}
+    found += [f"channel {name} is in no step of the ladder" for name in channels if name not in named]
+    if settings.admin_token is not None and len(settings.admin_token.get_secret_value()) < 16:
+        found.append("the admin token is shorter than 16 characters and can be guessed")
+    if settings.mode == "shadow":
+        found.append("shadow mode: everything is decided and recorded, and nobody is protected")
+    return found
+
+
+def _inconsistencies(settings: Settings, sources: Sources) -> list[tuple[str, str]]:
+    """What each key allows, and all together do not."""
+    found: list[tuple[str, str]] = []
+    before = -1.0
+    for place, rung in enumerate(settings.escalation.ladder):
+        loc: Loc = ("escalation", "ladder", place)
+        if rung.after <= before:
+            found.append((sources.place((*loc, "after")), "not later than the step before it; order steps by time"))
+        before = rung.after
+        for index, name in enumerate(rung.notify):
+            here = sources.place((*loc, "notify", index))
+            if name not in settings.escalation.channels:
+                known = settings.escalation.channels
+                found.append((here, f"unknown channel {shown(name)}; {nearest(name, known, 'name one of channels')}"))
+            elif name in rung.notify[:index]:
+                found.append((here, f"channel {name} is named twice in one step; keep one"))
+    return found

@@ -1,0 +1,149 @@
+"""What ``guardrail.yaml`` may say: frozen values with strict types and safe defaults.
+
+Durations are seconds, sizes are bytes. Secrets are ``SecretStr``: printing settings shows none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from guardrail.settings_types import (
+    Address,
+    AppriseUrl,
+    BaseUrl,
+    BearerToken,
+    Country,
+    Hours,
+    Locale,
+    LongSecret,
+    Seconds,
+    SigningSecret,
+    Size,
+    WebhookUrl,
+)
+
+ChannelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+Name = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
+
+
+class Frozen(BaseModel):
+    """Unknown keys are errors, types are not guessed, and nothing changes after the start."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
+
+class Responders(Frozen):
+    """Who answers when a conversation is handed over. ``none`` disables handing over."""
+
+    kind: Literal["clinical", "trained", "none"] = "none"
+    hours: Hours = "24/7"
+
+
+class WebhookChannel(Frozen):
+    """An HTTP endpoint that gets cases, signed as Standard Webhooks."""
+
+    kind: Literal["webhook"]
+    url: WebhookUrl
+    secret: SigningSecret
+
+
+class AppriseChannel(Frozen):
+    """Any service that Apprise reaches: chat, e-mail, pager."""
+
+    kind: Literal["apprise"]
+    url: AppriseUrl
+
+
+Channel = Annotated[WebhookChannel | AppriseChannel, Field(discriminator="kind")]
+
+
+class Rung(Frozen):
+    """``after`` so many seconds without an acknowledgement, tell these channels."""
+
+    after: Seconds
+    notify: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Escalation(Frozen):
+    """Where humans are told, and in which order. An empty ladder means: every channel, at once."""
+
+    channels: Mapping[ChannelName, Channel] = Field(default_factory=dict)
+    ladder: tuple[Rung, ...] = ()
+
+    @property
+    def rungs(self) -> tuple[Rung, ...]:
+        """The ladder in force. A channel without a ladder is told at once: it was named to be told."""
+        if self.ladder or not self.channels:
+            return self.ladder
+        return (Rung.model_construct(after=0.0, notify=tuple(self.channels)),)
+
+
+MIB = 1024**2
+
+
+class Limits(Frozen):
+    """The bounds on every size and time. Upper ends keep a typing error from meaning "no limit"."""
+
+    request_body: Annotated[Size, Field(ge=1024, le=256 * MIB)] = 16 * MIB
+    reply_body: Annotated[Size, Field(ge=1024, le=256 * MIB)] = 16 * MIB
+    messages: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Turns of history in one request."""
+    hold_chars: Annotated[int, Field(ge=1000, le=16 * MIB)] = 200_000
+    """Code points of one reply held back at a time, over all its channels."""
+    connections: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    request_headers: Annotated[Seconds, Field(ge=0.1, le=600)] = 10.0
+    """Time a client has to send its request's headers."""
+    upstream_headers: Annotated[Seconds, Field(ge=0.1, le=3600)] = 60.0
+    """Time the chatbot has to begin its answer."""
+    upstream_idle: Annotated[Seconds, Field(ge=0.1, le=3600)] = 120.0
+    """Time the chatbot may be silent in the middle of an answer."""
+    keep_alive: Annotated[Seconds, Field(ge=0.1, le=600)] = 10.0
+    """Silence after which a waiting client of a stream is shown that it is alive."""
+    shutdown: Annotated[Seconds, Field(ge=0, le=600)] = 20.0
+    """Time that exchanges under way have when the proxy is told to stop."""
+
+
+class Settings(Frozen):
+    """Everything an operator decides. Made by ``guardrail.settings.load``; paths in it are absolute."""
+
+    upstream: BaseUrl = ""
+    """Empty only where ``load`` was told that none is needed."""
+    listen: Address = "127.0.0.1:8080"
+    data: Path = Path("data")
+    policies: Annotated[tuple[Name, ...], Field(min_length=1)] = ("base",)
+    redis_url: None = None
+    mode: Literal["enforce", "shadow"] = "enforce"
+    secret: LongSecret | None = None
+    admin_token: BearerToken | None = None
+    public_url: BaseUrl | None = None
+    store_text: Literal[False] = False
+    moderations: Literal["upstream"] = "upstream"
+    responders: Responders = Responders()
+    default_locale: Locale = "en"
+    default_country: Country | None = None
+    unknown_dialect: Literal["pass", "block"] = "pass"
+    json_dialect: Annotated[tuple[object, ...], Field(max_length=0)] = ()
+    escalation: Escalation = Escalation()
+    limits: Limits = Limits()
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+
+    @property
+    def host(self) -> str:
+        return self.listen.rpartition(":")[0].strip("[]")
+
+    @property
+    def port(self) -> int:
+        return int(self.listen.rpartition(":")[2])
+
+
+UNSUPPORTED: Mapping[str, str] = {
+    "redis_url": "redis_url is not supported by this version; remove it",
+    "store_text": "store_text: true is not supported by this version; remove it",
+    "moderations": "moderations: local is not supported by this version; remove it, or write upstream",
+    "json_dialect": "json_dialect is not supported by this version; remove it",
+}
+"""Keys of the contract whose other values are refused rather than ignored: an operator would count on them."""

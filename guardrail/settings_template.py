@@ -1,0 +1,69 @@
+"""The ``guardrail.yaml`` that ``guardrail init`` writes: every key with its default, and what it is for."""
+
+from __future__ import annotations
+
+import json
+
+_TEXT = """\
+# Settings of crisis-guardrail. Every key can also be set in the environment: GUARDRAIL_ and the key in
+# capitals, two underscores for a key inside a key (GUARDRAIL_RESPONDERS__KIND=trained). A variable overrides
+# this file, an option of the command line overrides both. Any text here may name a variable: ${NAME}.
+# Paths are relative to this file's folder. An unknown key is an error.
+
+upstream: UPSTREAM
+                                # the chatbot that answers; its own paths are kept
+listen: 127.0.0.1:8080          # where clients connect instead
+data: ./data                    # state, cases, journal and generated secrets; one process a folder
+policies: [base]                # packs by name, or folders; later ones override earlier ones
+mode: enforce                   # or shadow: decide and record, change nothing
+unknown_dialect: pass           # or block, for paths that are no chat API we know
+
+# secret: ${GUARDRAIL_KEY}      # keys the hashes that name conversations; made in data/ when not set
+# secret_file: /run/secrets/key # … or read from a file
+# admin_token_file: /run/secrets/admin   # for the API and the console; made in data/ when not set
+# public_url: https://guardrail.example  # where links in pages and webhooks lead
+
+# --- people
+default_locale: en              # the language of replies when nothing tells it
+default_country: null           # null: the person is asked, never guessed; or such as DE
+responders: {kind: none, hours: "24/7"}
+                                # who takes over a conversation: clinical | trained | none (no handing over);
+                                # hours as OpenStreetMap writes them, such as "Mo-Fr 08:00-18:00"
+
+# Who is told of a case, until somebody acknowledges it. Without a channel cases are kept and nobody is told.
+escalation:
+  channels: {}
+  #  oncall: {kind: webhook, url: "https://pager.example/hook", secret: "${ONCALL_SECRET}"}
+  #                             # signed as Standard Webhooks: echo "whsec_$(openssl rand -base64 32)"
+  #  team: {kind: apprise, url_file: /run/secrets/team-url}
+  #                             # any of the services Apprise knows: slack://… mailto://…
+  ladder: []
+  #  - {after: 0s, notify: [oncall]}
+  #  - {after: 5m, notify: [oncall, team]}
+
+# --- bounds on sizes and times
+limits:
+  request_body: 16MiB
+  reply_body: 16MiB
+  messages: 10000               # turns of history in one request
+  hold_chars: 200000            # characters of one reply held back at a time
+  connections: 1000
+  request_headers: 10s          # time a client has to send its headers
+  upstream_headers: 60s         # time the chatbot has to begin its answer
+  upstream_idle: 120s           # time it may be silent in the middle of one
+  keep_alive: 10s               # silence after which a waiting client is shown that the stream lives
+  shutdown: 20s                 # time for exchanges under way when the proxy is stopped
+
+log_level: info                 # debug | info | warning | error; logs never hold message text
+
+# --- not in this version; any other value is refused
+redis_url: null
+store_text: false
+moderations: upstream
+json_dialect: []
+"""
+
+
+def template(upstream: str) -> str:
+    """A commented ``guardrail.yaml`` for a chatbot at ``upstream``; it loads as it is."""
+    return _TEXT.replace("UPSTREAM", json.dumps(upstream, ensure_ascii=False), 1)
