@@ -1,0 +1,229 @@
+"""The first-tier detector: what is said outright, with what takes weight away.
+
+All patterns of a direction are one ``re2.Set``: linear time whatever the text, one pass whatever their number.
+Only where something hits are spans and counterweights looked for. Clinical law it keeps: counterweights never
+silence a first-person ``high`` in the same message; only what frames that very sentence can.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, cast
+
+import msgspec
+import re2
+
+from guardrail.core.model import Context, Direction, Frame, Severity, Signal, Span, Subject, Time
+from guardrail.core.segments import boundaries
+from guardrail.core.text import Normal, Vocabulary, normalise, reveal
+from guardrail.detectors.lexicon_load import Entry, load_entries
+
+_SCORES = (0.5, 0.6, 0.75, 0.85, 0.95)
+_SET_MEMORY = 64 * 1024 * 1024
+_HISTORY = 6
+"""Earlier turns that may frame this one (a story begun, a part played)."""
+
+
+class _Hit(msgspec.Struct):
+    """One entry's match on its way to a signal. ``span`` and ``sentence`` are of the reading it was found in."""
+
+    entry: Entry
+    span: Span
+    sentence: Span
+    severity: int
+    frame: str
+    time: str
+
+
+class _Patterns:
+    """Entries of one direction, as a set to find them fast and patterns to find them exactly."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        options = re2.Options()
+        options.max_mem = _SET_MEMORY
+        options.log_errors = False
+        self._set = re2.Set.SearchSet(options)
+        self._of: list[tuple[Entry, Any]] = []
+        self.unless = {e.id: [re2.compile(p) for p in e.unless] for e in entries if e.unless}
+        for entry in entries:
+            for pattern in entry.patterns:
+                self._set.Add(pattern)
+                self._of.append((entry, pattern))
+        self._compiled: dict[int, Any] = {}
+        if self._of:
+            self._set.Compile()
+
+    def hits(self, text: str) -> list[int]:
+        return cast("list[int]", self._set.Match(text)) if self._of else []
+
+    def entry(self, index: int) -> Entry:
+        return self._of[index][0]
+
+    def spans(self, index: int, text: str) -> list[Span]:
+        """Where a pattern matches; neighbours may share the character between them."""
+        pattern = self._compiled.get(index)
+        if pattern is None:
+            pattern = self._compiled[index] = re2.compile(self._of[index][1])
+        found, at = [], 0
+        while (match := pattern.search(text, at)) is not None:
+            found.append(match.span(1))
+            at = max(match.end(1), at + 1)
+            if at > len(text):
+                break
+        return found
+
+
+class Lexicon:
+    """A ``Detector``. Immutable once made; safe to share."""
+
+    name = "lexicon"
+    directions: frozenset[Direction] = frozenset(("inbound", "outbound"))
+    deadline = 0.05
+    blocking = False
+    required = True
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.entries = tuple(entries)
+        self._first: dict[Direction, _Patterns] = {}
+        self._second: dict[Direction, _Patterns] = {}
+        for direction in self.directions:
+            mine = [e for e in self.entries if e.direction == direction]
+            self._first[direction] = _Patterns([e for e in mine if e.kind in ("shows", "cues")])
+            self._second[direction] = _Patterns([e for e in mine if e.kind in ("raises", "weights")])
+        self._vocabulary = Vocabulary(_words(self.entries))
+
+    def quiet(self, text: str, direction: Direction) -> bool:
+        """True only if ``look`` would find nothing in this text, nor in any part of it cut at clauses."""
+        return not any(self._first[direction].hits(reading.text) for reading in self._readings(text))
+
+    def _readings(self, text: str) -> list[Normal]:
+        normal = normalise(text)
+        hidden = reveal(normal, self._vocabulary)
+        return [normal] if hidden is None else [normal, hidden]
+
+    def look(self, text: str, context: Context) -> list[Signal]:
+        """Signals in ``text``: the strongest for each name and subject."""
+        best: dict[tuple[str, str], Signal] = {}
+        for reading in self._readings(text):
+            for signal in self._look(reading, context):
+                key = (signal.name, signal.subject)
+                if key not in best or signal.severity > best[key].severity:
+                    best[key] = signal
+        return list(best.values())
+
+    def _look(self, reading: Normal, context: Context) -> list[Signal]:
+        first = self._first[context.direction]
+        indices = first.hits(reading.text)
+        if not indices:
+            return []
+        sentences = _sentences(reading.text)
+        hits = [hit for index in indices for hit in _found(first, index, reading.text, sentences)]
+        self._weigh(hits, reading.text, context)
+        return _strongest(hits, reading, self.name)
+
+    def _weigh(self, hits: list[_Hit], text: str, context: Context) -> None:
+        """Counterweights first, then what raises: nothing raises what was taken away."""
+        second = self._second[context.direction]
+        graded = [hit for hit in hits if hit.entry.kind == "shows"]
+        if not graded:
+            return
+        here = [(second.entry(i), span) for i in second.hits(text) for span in second.spans(i, text)]
+        before = [m.text for m in context.history[-_HISTORY:]]
+        earlier = [second.entry(i) for turn in before for i in second.hits(normalise(turn).text)]
+        for hit in graded:
+            for entry, span in here:
+                if entry.kind == "weights" and _applies(entry, hit, span):
+                    _lower(hit, entry)
+            for entry in earlier:
+                if entry.kind == "weights" and entry.within == "history" and _speaks_of(entry, hit):
+                    _lower(hit, entry)
+            for entry, span in here:
+                if entry.kind == "raises" and hit.severity >= entry.frm and _applies(entry, hit, span):
+                    hit.severity = max(hit.severity, entry.to)
+
+
+def load_lexicon(source: Path | Sequence[Path]) -> Lexicon:
+    """A lexicon from a folder of ``*.yaml``, or from files. Raises ``LexiconError``."""
+    files = sorted(source.glob("*.yaml")) if isinstance(source, Path) else list(source)
+    return Lexicon(load_entries(files))
+
+
+def _words(entries: Iterable[Entry]) -> set[str]:
+    """The vocabulary of what shows: the words of its examples."""
+    found: set[str] = set()
+    for entry in entries:
+        if entry.kind == "shows":
+            for example in entry.match:
+                found.update("".join(c if c.isalpha() else " " for c in example.lower()).split())
+    return found
+
+
+def _sentences(text: str) -> list[Span]:
+    ends = boundaries(text, 0, "sentence", final=True)
+    return list(zip([0, *ends[:-1]], ends, strict=True)) if ends else [(0, len(text))]
+
+
+def _found(patterns: _Patterns, index: int, text: str, sentences: Sequence[Span]) -> Iterable[_Hit]:
+    entry = patterns.entry(index)
+    for span in patterns.spans(index, text):
+        start, end = next(((a, b) for a, b in sentences if a <= span[0] < b), (0, len(text)))
+        end = max(end, span[1])
+        if any(_overlaps(m.span(1), span) for p in patterns.unless.get(entry.id, ()) for m in p.finditer(text)):
+            continue
+        yield _Hit(entry, span, (start, end), entry.to, entry.frame or "sincere", entry.time or "now")
+
+
+def _overlaps(a: Span, b: Span) -> bool:
+    return a[0] < b[1] and b[0] < a[1]
+
+
+def _speaks_of(entry: Entry, hit: _Hit) -> bool:
+    return not entry.signals or hit.entry.signals[0] in entry.signals
+
+
+def _applies(entry: Entry, hit: _Hit, span: Span) -> bool:
+    if not _speaks_of(entry, hit):
+        return False
+    if entry.within == "around":
+        return span[0] <= hit.span[0] and hit.span[1] <= span[1]
+    if entry.within == "sentence":
+        return _overlaps(span, hit.sentence)
+    return True
+
+
+def _lower(hit: _Hit, entry: Entry) -> None:
+    floor = 0
+    if entry.within in ("message", "history") and hit.severity >= Severity.HIGH and hit.entry.subject == "self":
+        floor = entry.keep
+    lowered = max(entry.to, floor)
+    if lowered < hit.severity:
+        hit.severity = lowered
+        hit.frame = entry.frame or hit.frame
+        hit.time = entry.time or hit.time
+
+
+def _strongest(hits: Iterable[_Hit], reading: Normal, detector: str) -> list[Signal]:
+    groups: dict[tuple[str, str], list[_Hit]] = {}
+    for hit in hits:
+        groups.setdefault((hit.entry.signals[0], hit.entry.subject), []).append(hit)
+    return [_signal(group, reading, detector) for group in groups.values()]
+
+
+def _signal(group: list[_Hit], reading: Normal, detector: str) -> Signal:
+    top = max(group, key=lambda hit: (hit.severity, hit.entry.cssrs))
+    spans = sorted({reading.span(*hit.span) for hit in group if hit.severity == top.severity})
+    return Signal(
+        name=top.entry.signals[0],
+        severity=top.severity,
+        score=_SCORES[top.severity],
+        spans=tuple(spans),
+        detector=detector,
+        subject=cast("Subject", top.entry.subject),
+        frame=cast("Frame", top.frame),
+        time=cast("Time", top.time),
+        detail=top.entry.detail,
+        pattern=top.entry.id,
+        cssrs=top.entry.cssrs if top.severity >= Severity.ELEVATED else 0,
+        language=top.entry.language,
+    )

@@ -1,0 +1,61 @@
+"""Reading YAML that people write: fast when it is good, and with the place of every error when it is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from ruamel.yaml import YAML
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+Path_ = Sequence[str | int]
+
+
+class Unreadable(ValueError):
+    """The file is no YAML mapping. ``str(error)`` is ``file:line:col: what; what to do``."""
+
+
+def read(path: Path) -> dict[Any, Any]:
+    """A file's mapping, by the C loader (YAML 1.2: ``NO`` is a country). Raises ``Unreadable``."""
+    try:
+        value = _loader().load(path.read_bytes())
+    except OSError as error:
+        raise Unreadable(f"{path}: cannot be read ({(error.strerror or 'error').lower()})") from error
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
+        raise Unreadable(f"{path}:{place}: not valid YAML ({error.problem}); correct it") from error
+    except (YAMLError, UnicodeDecodeError, ValueError) as error:
+        raise Unreadable(f"{path}:1:1: not valid YAML ({type(error).__name__}); save it as UTF-8 text") from error
+    if value is None:
+        raise Unreadable(f"{path}:1:1: the file is empty; write a mapping, or remove it")
+    if not isinstance(value, dict):
+        raise Unreadable(f"{path}:1:1: the file holds no mapping; begin it with a key")
+    return value
+
+
+def _loader() -> YAML:
+    return YAML(typ="safe", pure=False)
+
+
+class Places:
+    """Where things are in a file. Made only when there is something to say: it reads the file again, slowly."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._root: Any = None
+
+    def of(self, *at: str | int) -> str:
+        """``file:line:col`` of a value, or of the nearest thing around it that has a place."""
+        if self._root is None:
+            self._root = YAML(typ="rt").load(self._path.read_bytes())
+        node: Any = self._root
+        line, column = 0, 0
+        for step in at:
+            try:
+                line, column = node.lc.key(step) if isinstance(node, dict) else node.lc.item(step)
+                node = node[step]
+            except (AttributeError, KeyError, IndexError, TypeError):
+                break
+        return f"{self._path}:{line + 1}:{column + 1}"
