@@ -55,7 +55,7 @@ class _Patterns:
             self._set.Compile()
 
     def hits(self, text: str) -> list[int]:
-        return cast("list[int]", self._set.Match(text)) if self._of else []
+        return cast("list[int]", self._set.Match(text) or []) if self._of else []
 
     def entry(self, index: int) -> Entry:
         return self._of[index][0]
