@@ -97,6 +97,8 @@ class Limits(Frozen):
     connections: Annotated[int, Field(ge=1, le=100_000)] = 1000
     request_headers: Annotated[Seconds, Field(ge=0.1, le=600)] = 10.0
     """Time a client has to send its request's headers."""
+    request_body_time: Annotated[Seconds, Field(ge=0.1, le=3600)] = 60.0
+    """Time a client has to send its request's body."""
     upstream_headers: Annotated[Seconds, Field(ge=0.1, le=3600)] = 60.0
     """Time the chatbot has to begin its answer."""
     upstream_idle: Annotated[Seconds, Field(ge=0.1, le=3600)] = 120.0

@@ -49,6 +49,7 @@ limits:
   hold_chars: 200000            # characters of one reply held back at a time
   connections: 1000
   request_headers: 10s          # time a client has to send its headers
+  request_body_time: 60s        # time a client has to send its body
   upstream_headers: 60s         # time the chatbot has to begin its answer
   upstream_idle: 120s           # time it may be silent in the middle of one
   keep_alive: 10s               # silence after which a waiting client is shown that the stream lives

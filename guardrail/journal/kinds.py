@@ -1,0 +1,130 @@
+"""What may be written: the kinds of record, the fields of each, and the values a field may have.
+
+There is no field for anything a person or a bot said. A field that is not listed is refused, so that text
+cannot come in by a new name; a value is a number, a flag, a short word or one of the core's own values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from guardrail.core.decide import CaseDraft, Step, Verdict
+from guardrail.core.model import Failed, Signal
+
+_EXCHANGE = ("exchange", "conversation")
+_CASE = ("case", "category", "severity", "state", "outcome", "deadline", "event", "where", "by", "channel", "rung")
+_POLICY = ("policy", "policy_hash")
+
+KINDS: Mapping[str, frozenset[str]] = {
+    "exchange": frozenset(
+        (*_EXCHANGE, "dialect", "outcome", "action", "status", "stream", "joined", "locale", "country", "audience")
+        + ("mode", "duration_ms", "added_ms", "known", "turns")
+    ),
+    "verdict": frozenset(
+        (*_EXCHANGE, *_POLICY, "direction", "severity", "action", "actions", "category", "subject", "rule")
+        + ("response", "steer", "resources", "granularity", "signals", "trail", "failures", "cases", "enacted")
+        + ("shortened",)
+    ),
+    "case": frozenset((*_EXCHANGE, *_CASE, *_POLICY, "rule", "created", "told")),
+    "latch": frozenset(("exchange", "conversation", "before", "after", "by", "rule", "case")),
+    "failure": frozenset((*_EXCHANGE, "part", "reason", "count", "direction", "action", "case")),
+    "start": frozenset(("version", "mode", "pid", *_POLICY, "policies", "responders", "locale", "country")),
+    "stop": frozenset(("pid", "reason", "exchanges")),
+    "policy": frozenset((*_POLICY, "before", "by", "signed", "rules")),
+    "journal.recovered": frozenset(("reason", "segment", "bytes", "expected", "found")),
+}
+"""Kind to the fields it may have. ``by`` is a responder's name, given by the operator's own staff."""
+
+RESERVED = frozenset(("n", "at", "kind", "prev", "mac"))
+MAX_WORD = 200
+MAX_ITEMS = 1000
+MAX_TRAIL = 200
+MAX_RECORD = 1024 * 1024
+"""Bytes of one record's fields."""
+
+_OWN = (Signal, Step, CaseDraft, Failed)
+_encoder = msgspec.json.Encoder()
+
+
+class RecordRefused(ValueError):
+    """A record that may not be written as it is. ``str`` names the field, never its value."""
+
+
+def encoded(kind: str, fields: Mapping[str, object]) -> bytes:
+    """The fields as JSON members without braces; raises ``RecordRefused`` for what the table does not allow."""
+    allowed = KINDS.get(kind)
+    if allowed is None:
+        raise RecordRefused(f"the journal has no records of kind {kind[:40]!r}")
+    for name, value in fields.items():
+        if name not in allowed:
+            raise RecordRefused(f"a record of kind {kind} has no field {name[:40]!r}")
+        if not _is_plain(value):
+            raise RecordRefused(f"field {name} of a record of kind {kind} holds what may not be journaled")
+    try:
+        body = _encoder.encode(fields)
+    except (TypeError, ValueError) as error:
+        raise RecordRefused(f"a record of kind {kind} cannot be written as JSON") from error
+    if len(body) > MAX_RECORD:
+        raise RecordRefused(f"a record of kind {kind} has more than {MAX_RECORD} bytes")
+    return body[1:-1]
+
+
+def _is_plain(value: object, nested: bool = False) -> bool:
+    if value is None or isinstance(value, bool | int | float):
+        return True
+    if isinstance(value, str):
+        return len(value) <= MAX_WORD and value.isprintable()
+    if isinstance(value, tuple | list):
+        return not nested and len(value) <= MAX_ITEMS and all(_is_plain(item, True) for item in value)
+    return isinstance(value, _OWN)
+
+
+def verdict_fields(verdict: Verdict, *, exchange: str, conversation: str, enacted: bool) -> dict[str, object]:
+    """A verdict as a record of kind ``verdict``. ``enacted`` is false where it only was decided (shadow mode).
+
+    A flood of matches is cut to the first 200 signals and steps, and ``shortened`` says so: the record of a
+    decision must not be lost because somebody wrote too much.
+    """
+    fields: dict[str, object] = {
+        "exchange": exchange,
+        "conversation": conversation,
+        "direction": verdict.direction,
+        "severity": verdict.severity,
+        "action": verdict.action,
+        "actions": verdict.actions,
+        "rule": verdict.rule,
+        "policy": verdict.policy,
+        "policy_hash": verdict.policy_hash,
+        "granularity": verdict.granularity,
+        "enacted": enacted,
+    }
+    optional = {
+        "category": verdict.category,
+        "response": verdict.response,
+        "steer": verdict.steer,
+        "resources": verdict.resources,
+        "signals": tuple(_short(signal) for signal in verdict.signals[:MAX_TRAIL]),
+        "trail": tuple(_short_step(step) for step in verdict.trail[:MAX_TRAIL]),
+        "failures": verdict.failures,
+        "cases": verdict.cases,
+    }
+    fields.update((name, value) for name, value in optional.items() if value)
+    if verdict.category:
+        fields["subject"] = verdict.subject
+    if max(len(verdict.signals), len(verdict.trail)) > MAX_TRAIL:
+        fields["shortened"] = True
+    return fields
+
+
+def _short(signal: Signal) -> Signal:
+    if len(signal.spans) <= MAX_TRAIL:
+        return signal
+    return msgspec.structs.replace(signal, spans=signal.spans[:MAX_TRAIL])
+
+
+def _short_step(step: Step) -> Step:
+    if len(step.spans) <= MAX_TRAIL:
+        return step
+    return msgspec.structs.replace(step, spans=step.spans[:MAX_TRAIL])
