@@ -54,7 +54,8 @@ class Places:
         line, column = 0, 0
         for step in at:
             try:
-                line, column = node.lc.key(step) if isinstance(node, dict) else node.lc.item(step)
+                marks: Any = node.lc
+                line, column = marks.key(step) if isinstance(node, dict) else marks.item(step)
                 node = node[step]
             except (AttributeError, KeyError, IndexError, TypeError):
                 break

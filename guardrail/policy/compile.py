@@ -1,0 +1,221 @@
+"""Packs to one compiled policy. Later packs override earlier ones, by rule id, response and guidance name."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from guardrail.core.decide import OnFailure, Policy, Rule, Then, indexed
+from guardrail.policy.rules import read_rules, read_then
+from guardrail.policy.source import Pack, PolicyError, Problems, Source
+from guardrail.policy.vocabulary import (
+    FAILURES,
+    LONGEST,
+    LONGEST_IMMINENT,
+    PACK_KEYS,
+    nearest,
+    typed_numbers,
+    unknown_placeholders,
+    words,
+)
+
+_REQUIRED = ("told.yes", "told.no")
+"""Responses every policy needs: what fills ``{told}``."""
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A text and where it stands."""
+
+    text: str
+    source: Source
+    at: tuple[str | int, ...]
+
+
+class Compiled(msgspec.Struct, frozen=True):
+    """A policy and what lint needs to know about where it came from."""
+
+    policy: Policy
+    packs: tuple[Pack, ...]
+    languages: tuple[str, ...]
+
+
+def load(folders: Sequence[Path]) -> Policy:
+    """Compile packs. Raises ``PolicyError`` with every problem of every file at once."""
+    return compile_packs(folders).policy
+
+
+def compile_packs(folders: Sequence[Path]) -> Compiled:
+    """As ``load``, with the packs."""
+    problems = Problems()
+    packs = [Pack(folder, problems) for folder in folders]
+    if not folders:
+        problems.append("no pack is named; name base, or a folder")
+    reader = _Compiler(problems)
+    for pack in packs:
+        reader.take(pack)
+    reader.check()
+    if problems:
+        raise PolicyError(sorted(dict.fromkeys(problems), key=_in_order))
+    digest = hashlib.sha256(b"".join(pack.digest() for pack in packs)).hexdigest()
+    return Compiled(reader.policy(digest), tuple(packs), tuple(reader.languages))
+
+
+def _in_order(problem: str) -> tuple[str, int, int]:
+    path, _, rest = problem.partition(".yaml:")
+    line, _, rest = rest.partition(":")
+    column = rest.partition(":")[0]
+    return (path, int(line) if line.isdigit() else 0, int(column) if column.isdigit() else 0)
+
+
+class _Compiler:
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self.rules: dict[str, Rule] = {}
+        self._sources: dict[str, tuple[Source, tuple[str | int, ...]]] = {}
+        self.responses: dict[str, dict[str, Text]] = {}
+        self.guidance: dict[str, Text] = {}
+        self.failures: dict[str, tuple[Then, Source]] = {}
+        self.languages: dict[str, None] = {}
+        self.heads: list[tuple[str, str]] = []
+
+    # --- taking packs in
+
+    def take(self, pack: Pack) -> None:
+        if pack.head is not None:
+            self._head(pack.head)
+        mine: dict[str, str] = {}
+        for source in pack.files:
+            self._rules(source, mine)
+            self._responses(source)
+            self._guidance(source)
+            self._on_failure(source)
+
+    def _head(self, head: Source) -> None:
+        for key in head.tree:
+            if key not in PACK_KEYS:
+                self._problems.add(head, (key,), f"unknown key {key}; {nearest(key, PACK_KEYS)}")
+        for key in ("id", "version", "owner", "sources"):
+            if not head.tree.get(key):
+                self._problems.add(head, (), f"a pack needs {key}; add it")
+        languages = head.tree.get("languages", [])
+        if not isinstance(languages, list) or not all(isinstance(tag, str) for tag in languages):
+            self._problems.add(head, ("languages",), "languages must be a list of tags; write [en, de]")
+        else:
+            self.languages.update(dict.fromkeys(languages))
+        self.heads.append((str(head.tree.get("id", "")), str(head.tree.get("version", ""))))
+
+    def _rules(self, source: Source, mine: dict[str, str]) -> None:
+        for rule in read_rules(source, self._problems):
+            if rule.id in mine:
+                self._problems.append(f"{rule.where}: the rule {rule.id} stands at {mine[rule.id]} already; rename one")
+            mine[rule.id] = rule.where
+            self.rules[rule.id] = rule
+
+    def _responses(self, source: Source) -> None:
+        texts = source.tree.get("responses")
+        if texts is None:
+            return
+        locale = source.tree.get("locale")
+        if not isinstance(locale, str):
+            self._problems.add(source, ("responses",), "responses need a locale; add locale: en beside them")
+            return
+        self.responses.setdefault(locale, {}).update(self._texts(source, "responses", texts))
+
+    def _guidance(self, source: Source) -> None:
+        self.guidance.update(self._texts(source, "guidance", source.tree.get("guidance", {})))
+
+    def _texts(self, source: Source, key: str, raw: Any) -> dict[str, Text]:
+        if not isinstance(raw, dict):
+            self._problems.add(source, (key,), f"{key} must map names to texts; write name: text")
+            return {}
+        found: dict[str, Text] = {}
+        for name, text in raw.items():
+            if not isinstance(text, str) or not text.strip():
+                self._problems.add(source, (key, name), f"{name} has no text; write one")
+            else:
+                found[str(name)] = Text(text.strip(), source, (key, name))
+        return found
+
+    def _on_failure(self, source: Source) -> None:
+        raw = source.tree.get("on_failure", {})
+        if not isinstance(raw, dict):
+            self._problems.add(source, ("on_failure",), "on_failure must be a mapping; name what failed and the answer")
+            return
+        for part, answer in raw.items():
+            if part not in FAILURES:
+                self._problems.add(source, ("on_failure", part), f"unknown part {part}; {nearest(part, FAILURES)}")
+                continue
+            then = read_then(source, self._problems, ("on_failure", part), answer)
+            if part in ("detector_outbound", "upstream") and then.action != "replace":
+                what = "what could not be read, or was never said, must be replaced; write action: replace"
+                self._problems.add(source, ("on_failure", part), what)
+            self.failures[part] = (then, source)
+
+    # --- what only shows in the whole
+
+    def check(self) -> None:
+        for part in FAILURES:
+            if part not in self.failures and self.heads:
+                self._problems.append(f"on_failure.{part}: no pack says what happens when it fails; add it under on_failure")
+        for rule in self.rules.values():
+            self._check_names(rule.where, rule.then)
+        for then, source in self.failures.values():
+            self._check_names(source.place("on_failure"), then)
+        for locale in self.languages:
+            for name in _REQUIRED:
+                if name not in self.responses.get(locale, {}):
+                    self._problems.append(f"responses: {locale} has no {name}; every policy needs it, write it")
+        for texts in self.responses.values():
+            for name, text in texts.items():
+                self._check_text(name, text)
+
+    def _check_names(self, where: str, then: Then) -> None:
+        if then.steer and then.steer not in self.guidance:
+            self._problems.append(f"{where}: unknown guidance {then.steer}; {nearest(then.steer, self.guidance)}")
+        if not then.response:
+            return
+        everywhere = {name for texts in self.responses.values() for name in texts}
+        if then.response not in everywhere:
+            self._problems.append(f"{where}: unknown response {then.response}; {nearest(then.response, everywhere)}")
+            return
+        for locale in self.languages:
+            if then.response not in self.responses.get(locale, {}):
+                self._problems.append(f"{where}: the response {then.response} is missing in {locale}; write it")
+
+    def _check_text(self, name: str, text: Text) -> None:
+        limit = LONGEST_IMMINENT if name in self._imminent() else LONGEST
+        if words(text.text) > limit:
+            self._problems.add(text.source, text.at, f"{name} has {words(text.text)} words; at most {limit} can be read then, shorten it")
+        for unknown in unknown_placeholders(text.text):
+            self._problems.add(text.source, text.at, f"unknown placeholder {{{unknown}}}; use {{help}} or {{told}}")
+        for number in typed_numbers(text.text):
+            self._problems.add(text.source, text.at, f"the number {number} is typed into a text; use {{help}}, which is dated and checked")
+
+    def _imminent(self) -> set[str]:
+        return {r.then.response for r in self.rules.values() if r.when.severity[0] == 4 and r.when.direction == "inbound"}
+
+    def policy(self, digest: str) -> Policy:
+        rules = tuple(self.rules.values())
+        return Policy(
+            id="+".join(name for name, _ in self.heads),
+            version="+".join(version for _, version in self.heads),
+            hash=digest,
+            rules=rules,
+            on_failure=OnFailure(**{part: self.failures[part][0] for part in FAILURES}),
+            responses={locale: _plain(texts) for locale, texts in self.responses.items()},
+            guidance=_plain(self.guidance),
+            index=indexed(rules),
+        )
+
+
+def _plain(texts: dict[str, Text]) -> dict[str, str]:
+    return {name: text.text for name, text in texts.items()}
+
+
+def uses_handover(rules: Iterable[Rule]) -> list[Rule]:
+    """Rules that hand a conversation to a human, which an operator without responders cannot keep."""
+    return [rule for rule in rules if rule.then.action == "handoff"]

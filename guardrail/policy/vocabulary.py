@@ -1,0 +1,93 @@
+"""The words a policy may use, and how its values are written."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Collection
+
+RESOURCE_KINDS: tuple[str, ...] = (
+    "emergency_ambulance",
+    "emergency_police",
+    "emergency_fire",
+    "suicide_crisis",
+    "child_youth",
+    "general_emotional_support",
+    "domestic_violence",
+    "sexual_assault",
+    "substance_use",
+    "eating_disorder",
+    "lgbtq",
+    "elder",
+    "veterans",
+    "poison",
+    "trafficking",
+)
+PLACEHOLDERS = ("help", "told")
+WHEN_KEYS = (
+    "direction", "signal", "severity", "audience", "locale", "country", "subject", "detail", "frame", "time", "latch",
+    "level", "episode", "drift",
+)  # fmt: skip
+THEN_KEYS = ("action", "response", "help", "steer", "case")
+RULE_KEYS = ("id", "source", "when", "then")
+FAILURES = ("detector_inbound", "detector_outbound", "store", "upstream")
+PACK_KEYS = ("id", "version", "owner", "sources", "review_by", "languages", "summary")
+FILE_KEYS = ("rules", "responses", "locale", "guidance", "on_failure", "vignettes")
+
+LONGEST = 60
+LONGEST_IMMINENT = 30
+"""Words of a response; the second for what answers severity 4, when nobody can read much."""
+
+_DURATION = re.compile(r"(\d+)\s*(s|m|h|d)\Z")
+_UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_RANGE = re.compile(r"(?:(>=|<=|>|<)\s*(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*\.\.\s*(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?))\Z")
+
+
+def duration(value: object) -> float | None:
+    """Seconds of ``5m``, ``1h``, ``90s``, ``1d``; ``None`` when it is written otherwise."""
+    match = _DURATION.match(value) if isinstance(value, str) else None
+    return float(match[1]) * _UNITS[match[2]] if match else None
+
+
+def bounds(value: object, low: float, high: float) -> tuple[float, float] | None:
+    """``4``, ``">=3"``, ``"2..3"`` as an inclusive range within ``low..high``; ``None`` when it is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    match = _RANGE.match(str(value).strip())
+    if match is None:
+        return None
+    sign, edge, first, last, only = match.groups()
+    if only is not None:
+        found = (float(only), float(only))
+    elif first is not None:
+        found = (float(first), float(last))
+    elif sign in (">=", ">"):
+        found = (float(edge) + (1 if sign == ">" else 0), high)
+    else:
+        found = (low, float(edge) - (1 if sign == "<" else 0))
+    return found if low <= found[0] <= found[1] <= high else None
+
+
+def nearest(name: object, known: Collection[str]) -> str:
+    """What to write instead of an unknown name."""
+    close = difflib.get_close_matches(str(name), list(known), 1)
+    return f"did you mean {close[0]}?" if close else f"write one of {', '.join(list(known)[:24])}"
+
+
+_PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
+_NUMBER = re.compile(r"\d[\d ().+-]*\d{2,}|\d{3,}")
+_UNIVERSAL = ("112", "911")
+
+
+def words(text: str) -> int:
+    """Words of a text, without what fills its placeholders."""
+    return len(_PLACEHOLDER.sub(" ", text).split())
+
+
+def unknown_placeholders(text: str) -> list[str]:
+    return [name for name in _PLACEHOLDER.findall(text) if name not in PLACEHOLDERS]
+
+
+def typed_numbers(text: str) -> list[str]:
+    """Numbers in a text that look dialled. They belong in resources, where they are dated and verified."""
+    return [m.group() for m in _NUMBER.finditer(text) if m.group().strip() not in _UNIVERSAL]
