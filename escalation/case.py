@@ -1,0 +1,160 @@
+"""One matter for a human, and the states it goes through."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Mapping
+from typing import Literal
+
+import msgspec
+
+State = Literal["open", "notified", "acknowledged", "claimed", "resolved", "expired"]
+Outcome = Literal["true_alarm", "false_alarm", "duplicate", "test"]
+
+STATES: tuple[State, ...] = ("open", "notified", "acknowledged", "claimed", "resolved", "expired")
+OUTCOMES: tuple[Outcome, ...] = ("true_alarm", "false_alarm", "duplicate", "test")
+UNANSWERED: tuple[State, ...] = ("open", "notified", "expired")
+"""States in which nobody has answered yet: people are told, again and again."""
+
+NEXT: Mapping[State, tuple[State, ...]] = {
+    "open": ("notified", "acknowledged", "claimed", "resolved", "expired"),
+    "notified": ("acknowledged", "claimed", "resolved", "expired"),
+    "expired": ("acknowledged", "claimed", "resolved"),
+    "acknowledged": ("claimed", "resolved"),
+    "claimed": ("resolved",),
+    "resolved": (),
+}
+"""The state machine. ``expired``: the deadline passed unanswered; it pages again, wider."""
+
+
+class NewCase(msgspec.Struct, frozen=True):
+    """A case to be opened. Times are POSIX seconds; ``deadline`` is the moment by which somebody must answer.
+
+    ``summary`` is made from signals and holds no message text. ``exchange`` names the exchange it came from.
+    """
+
+    id: str
+    conversation: str
+    severity: int
+    category: str
+    opened_at: float
+    deadline: float
+    exchange: str = ""
+    subject: str = "self"
+    country: str | None = None
+    locale: str = "en"
+    summary: str = ""
+    policy: str = ""
+    rule: str = ""
+
+
+class Case(msgspec.Struct, frozen=True):
+    """A case as it stands. ``exchanges`` are those it came from, ``url`` where it can be looked at."""
+
+    id: str
+    conversation: str
+    severity: int
+    category: str
+    state: State
+    opened_at: float
+    deadline: float
+    exchanges: tuple[str, ...] = ()
+    subject: str = "self"
+    country: str | None = None
+    locale: str = "en"
+    summary: str = ""
+    policy: str = ""
+    rule: str = ""
+    updated_at: float = 0.0
+    acknowledged_at: float | None = None
+    acknowledged_by: str = ""
+    claimed_at: float | None = None
+    claimed_by: str = ""
+    resolved_at: float | None = None
+    resolved_by: str = ""
+    outcome: str = ""
+    note: str = ""
+
+    @property
+    def is_answered(self) -> bool:
+        return self.state not in UNANSWERED
+
+    def public(self, base_url: str = "") -> dict[str, object]:
+        """The case as API and webhooks show it. Times are RFC 3339, ``severity`` an integer."""
+        return {
+            "id": self.id,
+            "conversation": self.conversation,
+            "severity": self.severity,
+            "category": self.category,
+            "state": self.state,
+            "opened_at": rfc3339(self.opened_at),
+            "country": self.country,
+            "locale": self.locale,
+            "summary": self.summary,
+            "policy": self.policy,
+            "rule": self.rule,
+            "deadline": rfc3339(self.deadline),
+            "url": f"{base_url.rstrip('/')}/guardrail/api/v1/cases/{self.id}" if base_url else "",
+            "subject": self.subject,
+            "exchanges": list(self.exchanges),
+            "updated_at": rfc3339(self.updated_at),
+            "acknowledged_at": rfc3339(self.acknowledged_at),
+            "acknowledged_by": self.acknowledged_by or None,
+            "claimed_at": rfc3339(self.claimed_at),
+            "claimed_by": self.claimed_by or None,
+            "resolved_at": rfc3339(self.resolved_at),
+            "resolved_by": self.resolved_by or None,
+            "outcome": self.outcome or None,
+            "note": self.note or None,
+        }
+
+
+def opened(new: NewCase) -> Case:
+    """A new case in its first state."""
+    return Case(
+        id=new.id,
+        conversation=new.conversation,
+        severity=new.severity,
+        category=new.category,
+        state="open",
+        opened_at=new.opened_at,
+        deadline=new.deadline,
+        exchanges=(new.exchange,) if new.exchange else (),
+        subject=new.subject,
+        country=new.country,
+        locale=new.locale,
+        summary=new.summary,
+        policy=new.policy,
+        rule=new.rule,
+        updated_at=new.opened_at,
+    )
+
+
+def joined(case: Case, new: NewCase) -> Case:
+    """A later signal of the same matter. Severity only rises, and the deadline only comes nearer.
+
+    A rise, or word of it after somebody answered a lower one, is told again: it goes back to ``open``
+    unless somebody has claimed it.
+    """
+    rises = new.severity > case.severity
+    state = "open" if rises and case.state != "claimed" else case.state
+    exchanges = case.exchanges if not new.exchange or new.exchange in case.exchanges else (*case.exchanges, new.exchange)
+    return msgspec.structs.replace(
+        case,
+        state=state,
+        severity=max(case.severity, new.severity),
+        deadline=min(case.deadline, new.deadline) if not case.is_answered or rises else case.deadline,
+        exchanges=exchanges[-50:],
+        summary=new.summary if rises else case.summary,
+        policy=new.policy if rises else case.policy,
+        rule=new.rule if rises else case.rule,
+        updated_at=max(case.updated_at, new.opened_at),
+    )
+
+
+def rfc3339(at: float | None) -> str | None:
+    """POSIX seconds as RFC 3339 in UTC, to the millisecond."""
+    if at is None:
+        return None
+    moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
