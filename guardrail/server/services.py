@@ -1,0 +1,347 @@
+"""The parts of one proxy, put together from settings, started and stopped in order."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import msgspec
+import structlog
+
+from escalation.case import Case, NewCase, Outcome
+from escalation.channels import AppriseChannel, Channel, WebhookChannel
+from escalation.desk import Desk
+from escalation.dispatcher import Dispatcher, Told
+from escalation.ladder import Rung
+from escalation.spool import Spool
+from escalation.sqlite import SqliteCaseStore
+from escalation.store import StoreError
+from guardrail import __version__, logs, settings, shipped
+from guardrail.core.conversation import OpenCase, lower
+from guardrail.core.decide import Policy
+from guardrail.core.events import Commit, Committed, Record
+from guardrail.core.reply import Terms
+from guardrail.journal import Journal, JournalError, JournalInUse, verdict_fields
+from guardrail.metrics import Metrics
+from guardrail.redact import Redactor
+from guardrail.resources import Directory
+from guardrail.server.cases import to_new_case
+from guardrail.server.finding import Finder
+from guardrail.server.scanner import Scanner, plugins
+from guardrail.server.tasks import Supervisor
+from guardrail.settings import SecretFileError, Settings, SettingsError, load_or_make_secret
+from guardrail.store.conversations import Conversations, StoreFailed
+from guardrail.store.identity import Chain
+
+log = structlog.get_logger("guardrail")
+
+HOUSEKEEPING = 1.0
+LOWERED_TO = {"true_alarm": 2, "false_alarm": 0, "duplicate": 2, "test": 0}
+"""What is left of a conversation's latch once a human has resolved its case: the judgement is theirs."""
+
+
+class StartFailed(Exception):
+    """The proxy cannot begin. ``problems`` has one line each."""
+
+    def __init__(self, problems: tuple[str, ...]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Services:
+    """Everything an exchange needs. ``open`` makes it, ``start`` and ``stop`` belong to one event loop."""
+
+    now: Callable[[], float] = staticmethod(time.time)
+
+    def __init__(self, settings: Settings, policy: Policy, parts: _Parts, scanner: Scanner) -> None:
+        self.settings = settings
+        self.policy = policy
+        self.scanner = scanner
+        self.store, self.journal, self.help = parts.conversations, parts.journal, parts.directory
+        self.admin_token = parts.admin_token
+        self.finder = Finder(Chain(parts.key), self.store)
+        self.metrics = Metrics(__version__, policy.name)
+        self.metrics.channels(tuple(settings.escalation.channels))
+        self.terms = Terms(
+            enforce=settings.mode == "enforce",
+            default_locale=settings.default_locale,
+            hold_limit=settings.limits.hold_chars,
+            reply_limit=settings.limits.reply_body,
+        )
+        self._cases = parts.cases
+        self.desk = Desk(parts.cases, Spool(settings.data / "spool"), self._wake)
+        self._redactor = Redactor()
+        self._client = httpx.AsyncClient(trust_env=False)
+        self._dispatcher = Dispatcher(
+            self.desk,
+            _channels(settings, self._client),
+            [Rung(rung.after, tuple(rung.notify)) for rung in settings.escalation.rungs],
+            self._redactor.redact,
+            self.now,
+            public_url=settings.public_url or "",
+            on_told=self._on_told,
+            on_dead=self._on_dead,
+        )
+        self._supervisor = Supervisor()
+        self._started = False
+        self._warned: set[str] = set()
+        self._dead_letters = 0
+
+    # --- life
+
+    @classmethod
+    def open(cls, settings: Settings, say: Callable[[str], None] = lambda line: None) -> Services:
+        """Open every part. Raises ``StartFailed`` with the reasons."""
+        logs.configure(settings.log_level)
+        try:
+            policy = shipped.policy(settings.policies)
+            scanner = Scanner((shipped.lexicon(), *plugins()), cls.now)
+        except ValueError as error:
+            raise StartFailed(tuple(str(error).splitlines())) from error
+        return cls(settings, policy, _open_parts(settings, cls.now, say), scanner)
+
+    @classmethod
+    def configured(cls, config: str | None, given: Mapping[str, object]) -> Services:
+        """Open from a file, the environment and keywords; for the library. Raises ``SettingsError``, ``StartFailed``."""
+        path = Path(config) if config else None
+        return cls.open(settings.load(path, given, os.environ, need_upstream=False))
+
+    async def start(self) -> None:
+        """Begin the loops; a second call does nothing."""
+        if self._started:
+            return
+        self._started = True
+        self._supervisor.start("dispatcher", self._dispatcher.run)
+        self._supervisor.start("housekeeping", self._keep_house)
+        policy = {"policy": self.policy.name, "policy_hash": self.policy.hash}
+        self.journal.append("start", {"version": __version__, "mode": self.settings.mode, "pid": os.getpid(), **policy})
+        log.info("ready", mode=self.settings.mode, policy=self.policy.name, degraded=self.degraded())
+
+    async def stop(self) -> None:
+        """End the loops, write what is unwritten, let go of the folder."""
+        if not self._started:
+            return
+        self._started = False
+        await self._supervisor.stop()
+        await self.desk.close()
+        self._cases.close()
+        self.store.close()
+        self.scanner.close()
+        await self._redactor.close()
+        await self._client.aclose()
+        self.journal.append("stop", {"pid": os.getpid()})
+        with contextlib.suppress(JournalError):  # said in the log by the journal itself
+            await asyncio.to_thread(self.journal.close)
+
+    async def _keep_house(self) -> None:
+        while True:
+            await asyncio.sleep(HOUSEKEEPING)
+            drained = await self.desk.drain()
+            if drained:
+                log.warning("cases that had to wait are in the store", count=drained)
+            self.store.retry()
+            self.metrics.journal_healthy(self.journal.health.ok)
+
+    def _wake(self) -> None:
+        self._dispatcher.wake()
+
+    # --- what exchanges ask for
+
+    async def commit(self, effect: Commit, exchange: str, conversation: str, place: tuple[str | None, str]) -> Committed:
+        """Make a verdict's cases durable. ``told`` only when a channel is configured to tell a human."""
+        opened = []
+        durable = True
+        for draft in effect.drafts:
+            new = to_new_case(draft, effect.verdict, exchange, conversation, place, self.now())
+            done = await self.desk.commit(new)
+            durable = durable and done.where != "memory"
+            if done.where != "store":
+                self.fault(f"case_in_{done.where}", exchange=exchange, case=new.id)
+            opened.append(OpenCase(done.id, draft.category, draft.severity))
+            if done.created:
+                self.metrics.case_opened(draft.category, draft.severity)
+            self.journal.append(
+                "case",
+                {
+                    "case": done.id,
+                    "event": "opened" if done.created else "joined",
+                    "where": done.where,
+                    "exchange": exchange,
+                    "conversation": conversation,
+                    "category": draft.category,
+                    "severity": draft.severity,
+                    "deadline": new.deadline,
+                    "rule": draft.rule,
+                    "policy": effect.verdict.policy,
+                },
+            )
+        return Committed(self.now(), tuple(opened), told=durable and bool(self.settings.escalation.channels))
+
+    def record(self, effect: Record, exchange: str, conversation: str) -> None:
+        self.metrics.verdict(effect.verdict)
+        self.journal.append(
+            "verdict", verdict_fields(effect.verdict, exchange=exchange, conversation=conversation, enacted=effect.enacted)
+        )
+
+    def fault(self, kind: str, *, exchange: str, case: str = "") -> None:
+        """Something failed and was answered."""
+        part, _, reason = kind.partition("_")
+        if part == "upstream":
+            self.metrics.upstream_error(reason)
+        log.warning("a failure was answered", kind=kind, exchange=exchange)
+        self.journal.append("failure", {"part": part, "reason": kind, "exchange": exchange, **({"case": case} if case else {})})
+
+    def warn_once(self, what: str, path: str) -> None:
+        """Say something about a path the first time it is seen. Paths beyond a hundred are only counted."""
+        if path not in self._warned and len(self._warned) < 100:
+            self._warned.add(path)
+            log.warning(what, path=path[:200])
+
+    # --- what people ask for
+
+    async def act(self, verb: str, id: str, by: str) -> Case:
+        """Acknowledge or claim a case. Raises what the case store raises."""
+        act = self.desk.acknowledge if verb == "acknowledge" else self.desk.claim
+        before = await self.desk.get(id)
+        case = await act(id, by, self.now())
+        if not before.is_answered and case.is_answered:
+            self.metrics.case_acknowledged(max(0.0, (case.acknowledged_at or self.now()) - case.opened_at))
+        self._journal_case(case, verb, by)
+        return case
+
+    async def resolve(self, id: str, by: str, outcome: Outcome, note: str) -> Case:
+        """Resolve a case; what is left of the conversation's latch follows from what the human found."""
+        case = await self.desk.resolve(id, by, outcome, note, self.now())
+        self._journal_case(case, "resolve", by)
+        await self._lower_latch(case, LOWERED_TO[outcome])
+        return case
+
+    async def _lower_latch(self, case: Case, to: int) -> None:
+        try:
+            state = await self.store.get(case.conversation, 1.0)
+            if state is None or not state.trajectory.latch:
+                return
+            others = [c for c in state.cases if c.id != case.id]
+            after = lower(state.trajectory, to) if not others else state.trajectory
+            self.store.remember(msgspec.structs.replace(state, trajectory=after, cases=tuple(others)))
+            await self.store.flush(1.0)
+        except StoreFailed:
+            self.fault("store_failed", exchange="")
+            return
+        change = {"before": state.trajectory.latch, "after": after.latch, "by": case.resolved_by, "case": case.id}
+        self.journal.append("latch", {"conversation": case.conversation, **change})
+
+    def _journal_case(self, case: Case, event: str, by: str) -> None:
+        fields = {"case": case.id, "event": event, "by": by[:200], "state": case.state, "outcome": case.outcome}
+        self.journal.append("case", {key: value for key, value in fields.items() if value and str(value).isprintable()})
+
+    def _on_told(self, told: Told) -> None:
+        outcome: Any = {"sent": "sent", "failed": "retried"}.get(told.outcome, "dead")
+        self.metrics.notification(told.channel, outcome)
+        self.journal.append("case", {"case": told.case, "event": told.kind, "channel": told.channel, "outcome": told.outcome})
+
+    def _on_dead(self, told: Told) -> None:
+        self._dead_letters += 1
+        log.error("nobody could be told through a channel: act on it now", channel=told.channel, case=told.case)
+
+    # --- how it is
+
+    def degraded(self) -> list[str]:
+        """What is not as it should be, one short phrase each."""
+        desk = self.desk.health()
+        found = {
+            "case store": not desk.store,
+            f"{desk.spooled} cases in the spool": desk.spooled > 0,
+            f"{desk.unreadable} unreadable spool files": desk.unreadable > 0,
+            f"{desk.in_memory} cases only in memory": desk.in_memory > 0,
+            "conversation store": not self.store.healthy,
+            f"a damaged conversation store was set aside: {self.store.set_aside}": self.store.set_aside is not None,
+            "journal: " + self.journal.health.reason: not self.journal.health.ok,
+            "nobody is told: no escalation channel": not self.settings.escalation.channels,
+            "notices given up": self._dead_letters > 0,
+            "a background loop had to be begun again": self._supervisor.restarts > 0,
+            "shadow mode: nobody is protected": self.settings.mode == "shadow",
+            **{f"helplines: {problem}": True for problem in self.help.problems()},
+        }
+        return [what for what, is_so in found.items() if is_so]
+
+    def health(self) -> dict[str, object]:
+        return {
+            "degraded": self.degraded(),
+            "policy": {"name": self.policy.name, "hash": self.policy.hash},
+            "mode": self.settings.mode,
+            "desk": self.desk.health(),
+            "journal": self.journal.health,
+            "unverified_helplines": self.help.unverified(),
+        }
+
+    async def refresh_gauges(self) -> None:
+        """Bring gauges up to date before they are read. A store that does not answer leaves them, and turns red."""
+        try:
+            counts = await self.desk.in_store(lambda store: store.counts())
+            unanswered = await self.desk.in_store(lambda store: store.unanswered())
+            dead = await self.desk.in_store(lambda store: store.dead_letters())
+        except StoreError:
+            return
+        oldest = self.now() - unanswered[0].opened_at if unanswered else 0.0
+        self.metrics.cases(counts, max(0.0, oldest))  # type: ignore[arg-type]
+        self.metrics.backlog(dead, self.desk.health().spooled)
+
+
+class _Parts(msgspec.Struct):
+    """What lives in the data folder."""
+
+    conversations: Conversations
+    cases: SqliteCaseStore
+    journal: Journal
+    directory: Directory
+    key: bytes
+    admin_token: str
+
+
+def _open_parts(settings: Settings, now: Callable[[], float], say: Callable[[str], None]) -> _Parts:
+    data = settings.data
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        key = settings.secret.get_secret_value().encode() if settings.secret else load_or_make_secret(data, "secret")
+        token = _admin_token(settings, say)
+        journal = Journal.open(data, key, now)
+        conversations = Conversations(data / "conversations.db")
+        conversations.open()
+        cases = SqliteCaseStore(data / "cases.db")
+    except (SecretFileError, JournalInUse, StoreFailed, StoreError) as error:
+        raise StartFailed((str(error),)) from error
+    except OSError as error:
+        raise StartFailed((f"{data}: cannot be used ({(error.strerror or 'error').lower()}); choose another --data",)) from error
+    directory = Directory(shipped.POLICIES / "resources", data / "resources")
+    return _Parts(conversations, cases, journal, directory, key, token)
+
+
+def _admin_token(settings: Settings, say: Callable[[str], None]) -> str:
+    if settings.admin_token is not None:
+        return settings.admin_token.get_secret_value()
+    is_new = not (settings.data / "admin-token").exists()
+    token = load_or_make_secret(settings.data, "admin-token").decode()
+    if is_new:
+        say(f"admin token (kept in {settings.data / 'admin-token'}): {token}")
+    return token
+
+
+def _channels(settings: Settings, client: httpx.AsyncClient) -> dict[str, Channel]:
+    made: dict[str, Channel] = {}
+    for name, channel in settings.escalation.channels.items():
+        url = channel.url.get_secret_value()
+        if channel.kind == "webhook":
+            made[name] = WebhookChannel(url, channel.secret.get_secret_value(), client)
+        else:
+            made[name] = AppriseChannel(url)
+    return made
+
+
+__all__ = ["Services", "SettingsError", "StartFailed"]
