@@ -1,0 +1,42 @@
+"""Whether a line is open now, in its own time zone."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import zoneinfo
+from typing import Any
+
+from guardrail.resources.model import Resource
+
+ALWAYS = "24/7"
+
+
+def is_open(resource: Resource, at: float) -> bool | None:
+    """``at`` in POSIX seconds. ``None`` when the hours are not known."""
+    if not resource.hours:
+        return None
+    if resource.hours == ALWAYS:
+        return True
+    return bool(_hours(resource.hours).is_open(_local(resource, at)))
+
+
+def opens_at(resource: Resource, at: float) -> datetime.datetime | None:
+    """When a closed line opens next, in its own zone; ``None`` when that is not known."""
+    if not resource.hours or resource.hours == ALWAYS:
+        return None
+    local = _local(resource, at)
+    change = _hours(resource.hours).next_change(local)
+    return change if isinstance(change, datetime.datetime) else None
+
+
+def _local(resource: Resource, at: float) -> datetime.datetime:
+    zone = zoneinfo.ZoneInfo(resource.timezone)
+    return datetime.datetime.fromtimestamp(at, zone).replace(tzinfo=None)
+
+
+@functools.lru_cache(maxsize=512)
+def _hours(hours: str) -> Any:
+    from opening_hours import OpeningHours
+
+    return OpeningHours(hours)
