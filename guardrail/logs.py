@@ -129,10 +129,7 @@ def explain_error(_logger: object, _method: str, event: EventDict) -> EventDict:
 
 def _trace(traceback: TracebackType | None) -> list[str]:
     places = [(frame.f_code, line) for frame, line in walk_tb(traceback)]
-    return [
-        f"{code.co_filename.rpartition('/')[2]}:{line} {code.co_name}"
-        for code, line in places[-20:]
-    ]
+    return [f"{code.co_filename.rpartition('/')[2]}:{line} {code.co_name}" for code, line in places[-20:]]
 
 
 def refuse_text(_logger: object, _method: str, event: EventDict) -> EventDict:
@@ -144,14 +141,10 @@ def refuse_text(_logger: object, _method: str, event: EventDict) -> EventDict:
     return clean
 
 
-def _clean(
-    values: MutableMapping[str, Any], refused: list[str], depth: int
-) -> dict[str, Any]:
+def _clean(values: MutableMapping[str, Any], refused: list[str], depth: int) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for key, value in values.items():
-        if str(key).lower().replace("-", "_") in REFUSED_KEYS or isinstance(
-            value, bytes | bytearray
-        ):
+        if str(key).lower().replace("-", "_") in REFUSED_KEYS or isinstance(value, bytes | bytearray):
             refused.append(str(key)[:40])
         else:
             out[str(key)[:40]] = _plain(value, refused, depth)
@@ -179,17 +172,11 @@ class _Libraries(logging.Handler):
     """Takes what libraries log by ``logging`` into our own lines."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        event = (
-            " ".join(record.getMessage().split())
-            if record.name in TRUSTED
-            else "a library reported something"
-        )
+        event = " ".join(record.getMessage().split()) if record.name in TRUSTED else "a library reported something"
         values: dict[str, object] = {
             "logger": record.name,
             "where": f"{record.filename}:{record.lineno}",
         }
         if record.exc_info:
             values["exc_info"] = record.exc_info
-        structlog.get_logger().log(
-            min(record.levelno, logging.CRITICAL), event, **values
-        )
+        structlog.get_logger().log(min(record.levelno, logging.CRITICAL), event, **values)

@@ -135,9 +135,7 @@ class Metrics:
         build.labels(version, policy).set(1)
 
     def _escalation(self, own: CollectorRegistry) -> None:
-        self._cases = Gauge(
-            "guardrail_cases", "Cases by state.", ("state",), registry=own
-        )
+        self._cases = Gauge("guardrail_cases", "Cases by state.", ("state",), registry=own)
         for state in STATES:
             self._cases.labels(state)
         self._opened = Counter(
@@ -163,9 +161,7 @@ class Metrics:
             "Notifications given up, waiting for a person.",
             registry=own,
         )
-        self._spooled = Gauge(
-            "guardrail_spooled_cases", "Cases not in the store yet.", registry=own
-        )
+        self._spooled = Gauge("guardrail_spooled_cases", "Cases not in the store yet.", registry=own)
         self._oldest = Gauge(
             "guardrail_oldest_unanswered_case_seconds",
             "Age of the oldest case that nobody acknowledged; 0 when there is none.",
@@ -238,9 +234,7 @@ class Metrics:
             for outcome in NOTIFIED:
                 self._notifications.labels(name, outcome)
 
-    def cases(
-        self, by_state: Mapping[str, int], oldest_unanswered: float = 0.0
-    ) -> None:
+    def cases(self, by_state: Mapping[str, int], oldest_unanswered: float = 0.0) -> None:
         """The store's own count by state; states it does not name have none."""
         for state in STATES:
             self._cases.labels(state).set(by_state.get(state, 0))

@@ -67,17 +67,11 @@ class Spread(Collector):
         self._sums[value] += seconds
 
     def collect(self) -> Iterable[Metric]:
-        family = HistogramMetricFamily(
-            self._name, self._help, labels=[self._label] if self._label else []
-        )
+        family = HistogramMetricFamily(self._name, self._help, labels=[self._label] if self._label else [])
         for value, counts in self._counts.items():
             total, buckets = 0, []
-            for bound, count in zip(
-                (*map(str, self._bounds), "+Inf"), counts, strict=True
-            ):
+            for bound, count in zip((*map(str, self._bounds), "+Inf"), counts, strict=True):
                 total += count
                 buckets.append((bound, float(total)))
-            family.add_metric(
-                [value] if self._label else [], buckets, self._sums[value]
-            )
+            family.add_metric([value] if self._label else [], buckets, self._sums[value])
         yield family

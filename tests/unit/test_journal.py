@@ -56,11 +56,7 @@ def kinds(report: Report) -> list[tuple[str, int, int]]:
 def test_records_are_lines_that_anyone_can_read(tmp_path: Path) -> None:
     written(tmp_path, 2)
     first, second = (json.loads(line) for line in lines(tmp_path))
-    assert (
-        first["n"] == 1
-        and first["kind"] == "latch"
-        and first["at"] == "2027-01-15T08:00:00.000Z"
-    )
+    assert first["n"] == 1 and first["kind"] == "latch" and first["at"] == "2027-01-15T08:00:00.000Z"
     assert second["prev"] == first["mac"] and second["conversation"] == "c1"
     assert segment(tmp_path).stat().st_mode & 0o077 == 0
 
@@ -91,9 +87,7 @@ async def test_what_was_flushed_is_durable_while_the_journal_is_open(
         ("chat", {"exchange": "x"}),
     ],
 )
-def test_no_field_can_carry_what_somebody_said(
-    tmp_path: Path, kind: str, fields: dict[str, object]
-) -> None:
+def test_no_field_can_carry_what_somebody_said(tmp_path: Path, kind: str, fields: dict[str, object]) -> None:
     journal = opened(tmp_path)
     with pytest.raises(RecordRefused) as caught:
         journal.append(kind, fields)
@@ -103,13 +97,8 @@ def test_no_field_can_carry_what_somebody_said(
 
 
 def verdict(matches: int) -> Verdict:
-    signals = tuple(
-        Signal("suicide", 3, spans=((0, 4),), pattern=f"en.suicide.{i}")
-        for i in range(matches)
-    )
-    trail = tuple(
-        Step("suicide.high", True, "suicide", 3, s.pattern, s.spans) for s in signals
-    )
+    signals = tuple(Signal("suicide", 3, spans=((0, 4),), pattern=f"en.suicide.{i}") for i in range(matches))
+    trail = tuple(Step("suicide.high", True, "suicide", 3, s.pattern, s.spans) for s in signals)
     return Verdict(
         "inbound",
         3,
@@ -130,24 +119,18 @@ def test_a_flood_of_matches_does_not_lose_the_record_of_the_decision(
     for matches in (1, 100_000):
         journal.append(
             "verdict",
-            verdict_fields(
-                verdict(matches), exchange="e", conversation="c", enacted=True
-            ),
+            verdict_fields(verdict(matches), exchange="e", conversation="c", enacted=True),
         )
     journal.close()
     one, many = (json.loads(line) for line in lines(tmp_path))
-    assert one["signals"][0]["pattern"] == "en.suicide.0" and one["trail"][0][
-        "spans"
-    ] == [[0, 4]]
+    assert one["signals"][0]["pattern"] == "en.suicide.0" and one["trail"][0]["spans"] == [[0, 4]]
     assert "shortened" not in one
     assert len(many["trail"]) == MAX_TRAIL and many["shortened"] is True
 
 
 def test_one_process_writes_a_folder(tmp_path: Path) -> None:
     journal = opened(tmp_path)
-    with pytest.raises(
-        JournalInUse, match=rf"is in use by process {os.getpid()}; stop that one"
-    ):
+    with pytest.raises(JournalInUse, match=rf"is in use by process {os.getpid()}; stop that one"):
         opened(tmp_path)
     journal.close()
     opened(tmp_path).close()
@@ -166,9 +149,7 @@ def test_segments_rotate_and_the_chain_goes_on(tmp_path: Path) -> None:
 
 def test_an_altered_record_is_named(tmp_path: Path) -> None:
     written(tmp_path, 5)
-    segment(tmp_path).write_bytes(
-        segment(tmp_path).read_bytes().replace(b'"c2"', b'"cX"')
-    )
+    segment(tmp_path).write_bytes(segment(tmp_path).read_bytes().replace(b'"c2"', b'"cX"'))
     report = verify(tmp_path, KEY)
     assert not report.ok and kinds(report) == [("altered", 3, 1)]
     assert report.text == "00000001.jsonl:3: record 3 was altered"
@@ -209,9 +190,7 @@ def test_a_cut_tail_shows_and_still_shows_after_the_next_run(tmp_path: Path) -> 
     "forged",
     [None, b'{"n":3,"last":"%s","segment":1,"mac":"%s"}' % (b"0" * 64, b"0" * 64)],
 )
-def test_a_tail_cut_together_with_the_heads_file_shows_for_good(
-    tmp_path: Path, forged: bytes | None
-) -> None:
+def test_a_tail_cut_together_with_the_heads_file_shows_for_good(tmp_path: Path, forged: bytes | None) -> None:
     written(tmp_path, 5)
     segment(tmp_path).write_bytes(b"".join(lines(tmp_path)[:3]))
     heads = tmp_path / "journal" / "heads.json"
@@ -336,12 +315,8 @@ def test_a_full_disk_is_told_retried_and_what_did_not_fit_in_memory_is_on_record
     report = verify(tmp_path, KEY)
     assert report.ok and report.entries == 401
     records = [json.loads(line) for line in lines(tmp_path)]
-    assert [int(r["conversation"]) for r in records if r["kind"] == "latch"] == list(
-        range(400)
-    )
-    assert [(r["reason"], r["count"]) for r in records if r["kind"] == "failure"] == [
-        ("overflow", 100)
-    ]
+    assert [int(r["conversation"]) for r in records if r["kind"] == "latch"] == list(range(400))
+    assert [(r["reason"], r["count"]) for r in records if r["kind"] == "failure"] == [("overflow", 100)]
 
 
 def test_a_record_after_closing_is_counted_as_lost(tmp_path: Path) -> None:
@@ -354,9 +329,7 @@ def test_a_record_after_closing_is_counted_as_lost(tmp_path: Path) -> None:
 async def test_appending_never_waits_for_the_disk(tmp_path: Path) -> None:
     journal = opened(tmp_path)
     writer = segment(tmp_path)
-    os.mkfifo(
-        writer
-    )  # opening it for writing blocks until somebody reads: a disk that hangs
+    os.mkfifo(writer)  # opening it for writing blocks until somebody reads: a disk that hangs
     for number in range(100):
         journal.append("latch", {"conversation": str(number), "before": 0, "after": 3})
     assert journal.health.waiting == 100

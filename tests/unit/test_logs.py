@@ -53,18 +53,14 @@ def test_a_line_is_json_with_a_level_and_a_time(logged: Any) -> None:
 )
 def test_text_is_refused_and_the_mistake_is_named(logged: Any, key: str) -> None:
     value: object = SAID if key != "x" else SAID.encode()
-    structlog.get_logger().info(
-        "something", **{key: value}, nested={"items": [{key: value}]}
-    )
+    structlog.get_logger().info("something", **{key: value}, nested={"items": [{key: value}]})
     [line] = logged()
     assert SAID not in json.dumps(line)
     assert line["refused"] == [key]
 
 
 def test_values_that_could_hold_text_are_named_by_their_type_only(logged: Any) -> None:
-    structlog.get_logger().info(
-        "something", turn=Message("user", SAID), error=ValueError(SAID)
-    )
+    structlog.get_logger().info("something", turn=Message("user", SAID), error=ValueError(SAID))
     [line] = logged()
     assert (line["turn"], line["error"]) == ("<Message>", "<ValueError>")
 
@@ -80,9 +76,7 @@ def test_an_error_is_told_by_type_and_place_without_its_sentence(logged: Any) ->
 
 
 def test_query_strings_are_never_logged(logged: Any) -> None:
-    structlog.get_logger().info(
-        "passed on", path=f"/v1/x?key={SAID}", url=f"https://host/a?b={SAID}&c#d"
-    )
+    structlog.get_logger().info("passed on", path=f"/v1/x?key={SAID}", url=f"https://host/a?b={SAID}&c#d")
     [line] = logged()
     assert line["path"] == "/v1/x?…" and SAID not in json.dumps(line)
 
@@ -93,9 +87,7 @@ def test_what_libraries_say_is_kept_out_and_that_they_spoke_is_kept(
     try:
         raise RuntimeError(SAID)
     except RuntimeError:
-        logging.getLogger("asyncio").exception(
-            f"Task exception was never retrieved {SAID}"
-        )
+        logging.getLogger("asyncio").exception(f"Task exception was never retrieved {SAID}")
     logging.getLogger("aiohttp.client").warning("body was %s", SAID)
     logging.getLogger("uvicorn.access").info('"GET /?q=%s"', SAID)
     logging.getLogger("uvicorn.error").info("Started server process [%d]", 7)
@@ -106,10 +98,7 @@ def test_what_libraries_say_is_kept_out_and_that_they_spoke_is_kept(
         "aiohttp.client",
         "uvicorn.error",
     ]
-    assert (
-        lines[0]["error"] == "RuntimeError"
-        and lines[2]["event"] == "Started server process [7]"
-    )
+    assert lines[0]["error"] == "RuntimeError" and lines[2]["event"] == "Started server process [7]"
 
 
 def test_levels_are_kept_and_an_unknown_one_is_refused(logged: Any) -> None:
@@ -135,19 +124,12 @@ def test_logs_go_to_stderr_and_never_to_the_output_of_a_command() -> None:
 TREES = st.recursive(
     st.just(SAID) | st.integers() | st.text(max_size=5),
     lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(st.sampled_from(sorted(REFUSED_KEYS)), inner, max_size=3)
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(sorted(REFUSED_KEYS)), inner, max_size=3)
     ),
     max_leaves=8,
 )
 
 
-@given(
-    st.dictionaries(
-        st.sampled_from(sorted(REFUSED_KEYS)), TREES, min_size=1, max_size=4
-    )
-)
+@given(st.dictionaries(st.sampled_from(sorted(REFUSED_KEYS)), TREES, min_size=1, max_size=4))
 def test_no_refused_key_survives_at_any_depth(event: dict[str, Any]) -> None:
-    assert SAID not in json.dumps(
-        refuse_text(None, "info", {"event": "x", "nested": {"more": event}})
-    )
+    assert SAID not in json.dumps(refuse_text(None, "info", {"event": "x", "nested": {"more": event}}))

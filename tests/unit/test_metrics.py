@@ -15,15 +15,11 @@ def samples(metrics: Metrics) -> dict[str, float]:
     for family in text_string_to_metric_families(metrics.render().decode()):
         for sample in family.samples:
             labels = ",".join(f"{k}={v}" for k, v in sorted(sample.labels.items()))
-            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = (
-                sample.value
-            )
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
     return found
 
 
-def verdict(
-    action: str, severity: int, category: str = "", failures: tuple[Failed, ...] = ()
-) -> Verdict:
+def verdict(action: str, severity: int, category: str = "", failures: tuple[Failed, ...] = ()) -> Verdict:
     return Verdict(
         "inbound",
         severity,
@@ -69,22 +65,9 @@ def test_verdicts_are_counted_with_the_detectors_that_failed(metrics: Metrics) -
     metrics.verdict(verdict("replace", 4, "suicide"))
     metrics.verdict(verdict("steer", 0, failures=(Failed("lexicon", "deadline"),)))
     found = samples(metrics)
-    assert (
-        found[
-            "guardrail_verdicts_total{action=replace,category=suicide,direction=inbound,severity=4}"
-        ]
-        == 2
-    )
-    assert (
-        found[
-            "guardrail_verdicts_total{action=steer,category=none,direction=inbound,severity=0}"
-        ]
-        == 1
-    )
-    assert (
-        found["guardrail_detector_failures_total{detector=lexicon,reason=deadline}"]
-        == 1
-    )
+    assert found["guardrail_verdicts_total{action=replace,category=suicide,direction=inbound,severity=4}"] == 2
+    assert found["guardrail_verdicts_total{action=steer,category=none,direction=inbound,severity=0}"] == 1
+    assert found["guardrail_detector_failures_total{detector=lexicon,reason=deadline}"] == 1
 
 
 def test_histograms_add_up_as_prometheus_expects(metrics: Metrics) -> None:
@@ -92,13 +75,9 @@ def test_histograms_add_up_as_prometheus_expects(metrics: Metrics) -> None:
         metrics.inspection("inbound", seconds)
     found = samples(metrics)
     name = "guardrail_inspection_seconds_bucket{direction=inbound,le=%s}"
-    assert [
-        found[name % le] for le in ("0.0001", "0.00025", "0.25", "1.0", "+Inf")
-    ] == [1, 2, 2, 3, 4]
+    assert [found[name % le] for le in ("0.0001", "0.00025", "0.25", "1.0", "+Inf")] == [1, 2, 2, 3, 4]
     assert found["guardrail_inspection_seconds_count{direction=inbound}"] == 4
-    assert found[
-        "guardrail_inspection_seconds_sum{direction=inbound}"
-    ] == pytest.approx(7.30021)
+    assert found["guardrail_inspection_seconds_sum{direction=inbound}"] == pytest.approx(7.30021)
 
 
 def test_a_word_from_outside_never_becomes_a_label(metrics: Metrics) -> None:
@@ -106,9 +85,7 @@ def test_a_word_from_outside_never_becomes_a_label(metrics: Metrics) -> None:
     metrics.upstream_error("said something")
     text = metrics.render().decode()
     assert "someone" not in text and "said" not in text
-    assert (
-        samples(metrics)["guardrail_exchanges_total{dialect=other,outcome=other}"] == 1
-    )
+    assert samples(metrics)["guardrail_exchanges_total{dialect=other,outcome=other}"] == 1
     assert samples(metrics)["guardrail_upstream_errors_total{kind=other}"] == 1
 
 
