@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from ruamel.yaml import YAML
@@ -188,12 +189,9 @@ def _kind(loc: Loc) -> str:
             continue
         if place < len(loc) - 1:
             return "text"
-        if str(annotation).startswith("tuple"):
+        origin = get_origin(annotation)
+        if origin is tuple:
             return "list"
-        return (
-            "other"
-            if annotation in (int, float)
-            or str(annotation).startswith(("typing.Literal[False", "collections.abc.Mapping"))
-            else "text"
-        )
+        is_flag = origin is Literal and any(isinstance(value, bool) for value in get_args(annotation))
+        return "other" if is_flag or origin is Mapping or annotation in (int, float) else "text"
     return "other"

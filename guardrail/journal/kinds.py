@@ -7,6 +7,7 @@ cannot come in by a new name; a value is a number, a flag, a short word or one o
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TypeVar
 
 import msgspec
 
@@ -41,6 +42,7 @@ RESERVED = frozenset(("n", "at", "kind", "prev", "mac"))
 MAX_WORD = 200
 MAX_ITEMS = 1000
 MAX_TRAIL = 200
+MAX_SPANS = 20
 MAX_RECORD = 1024 * 1024
 """Bytes of one record's fields."""
 
@@ -84,47 +86,62 @@ def _is_plain(value: object, nested: bool = False) -> bool:
 def verdict_fields(verdict: Verdict, *, exchange: str, conversation: str, enacted: bool) -> dict[str, object]:
     """A verdict as a record of kind ``verdict``. ``enacted`` is false where it only was decided (shadow mode).
 
-    A flood of matches is cut to the first 200 signals and steps, and ``shortened`` says so: the record of a
-    decision must not be lost because somebody wrote too much.
+    Always fit to be written: a flood of matches is cut to the first 200 signals and steps with 20 spans each, and
+    ``shortened`` says so. The record of a decision must not be lost because somebody wrote too much.
     """
     fields: dict[str, object] = {
-        "exchange": exchange,
-        "conversation": conversation,
+        "exchange": _word(exchange),
+        "conversation": _word(conversation),
         "direction": verdict.direction,
         "severity": verdict.severity,
         "action": verdict.action,
         "actions": verdict.actions,
-        "rule": verdict.rule,
-        "policy": verdict.policy,
-        "policy_hash": verdict.policy_hash,
+        "rule": _word(verdict.rule),
+        "policy": _word(verdict.policy),
+        "policy_hash": _word(verdict.policy_hash),
         "granularity": verdict.granularity,
         "enacted": enacted,
     }
     optional = {
-        "category": verdict.category,
-        "response": verdict.response,
-        "steer": verdict.steer,
-        "resources": verdict.resources,
-        "signals": tuple(_short(signal) for signal in verdict.signals[:MAX_TRAIL]),
+        "category": _word(verdict.category),
+        "subject": verdict.subject if verdict.category else "",
+        "response": _word(verdict.response),
+        "steer": _words(verdict.steer),
+        "resources": _words(verdict.resources),
+        "signals": tuple(_short_signal(signal) for signal in verdict.signals[:MAX_TRAIL]),
         "trail": tuple(_short_step(step) for step in verdict.trail[:MAX_TRAIL]),
-        "failures": verdict.failures,
-        "cases": verdict.cases,
+        "failures": verdict.failures[:MAX_TRAIL],
+        "cases": verdict.cases[:MAX_TRAIL],
+        "shortened": max(len(verdict.signals), len(verdict.trail)) > MAX_TRAIL,
     }
     fields.update((name, value) for name, value in optional.items() if value)
-    if verdict.category:
-        fields["subject"] = verdict.subject
-    if max(len(verdict.signals), len(verdict.trail)) > MAX_TRAIL:
-        fields["shortened"] = True
     return fields
 
 
-def _short(signal: Signal) -> Signal:
-    if len(signal.spans) <= MAX_TRAIL:
-        return signal
-    return msgspec.structs.replace(signal, spans=signal.spans[:MAX_TRAIL])
+def _word(text: str) -> str:
+    if len(text) <= MAX_WORD and text.isprintable():
+        return text
+    return "".join(char for char in text[:MAX_WORD] if char.isprintable())
+
+
+def _words(texts: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(_word(text) for text in texts[:MAX_TRAIL])
+
+
+def _short_signal(signal: Signal) -> Signal:
+    return _short(signal, ("name", "detector", "detail", "pattern", "language"))
 
 
 def _short_step(step: Step) -> Step:
-    if len(step.spans) <= MAX_TRAIL:
-        return step
-    return msgspec.structs.replace(step, spans=step.spans[:MAX_TRAIL])
+    return _short(step, ("rule", "signal", "pattern", "why"))
+
+
+Traced = TypeVar("Traced", Signal, Step)
+
+
+def _short(traced: Traced, names: tuple[str, ...]) -> Traced:
+    words: tuple[str, ...] = tuple(getattr(traced, name) for name in names)
+    if len(traced.spans) <= MAX_SPANS and sum(map(len, words)) <= MAX_WORD:
+        return traced
+    short = {name: _word(word) for name, word in zip(names, words, strict=True)}
+    return msgspec.structs.replace(traced, spans=traced.spans[:MAX_SPANS], **short)

@@ -138,7 +138,9 @@ class Journal:
         self._thread.join(CLOSE_SECONDS)
         left = self._accepted - self._durable
         if left or self._thread.is_alive():
-            raise JournalError(f"{left} journal records could not be written: {self._trouble or 'the disk is slow'}")
+            reason = self._trouble or "the disk is slow"
+            log.error("journal records could not be written before the end", count=left, reason=reason)
+            raise JournalError(f"{left} journal records could not be written: {reason}")
 
     # --- the writer's thread
 

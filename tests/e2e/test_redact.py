@@ -135,14 +135,13 @@ async def test_a_killed_worker_is_replaced(redactor: Redactor) -> None:
 
 
 async def test_a_hanging_worker_withholds_the_text_and_is_replaced() -> None:
-    redactor = Redactor(start=LONG_START, deadline=0.5)
+    redactor = Redactor(start=LONG_START, deadline=3.0)
     await redactor.redact("x", "en")
     assert redactor.pid is not None
     os.kill(redactor.pid, signal.SIGSTOP)
     with pytest.raises(RedactionError) as caught:
         await redactor.redact("a@b.example", "en")
     assert caught.value.reason == "deadline"
-    redactor._deadline = 20.0
     assert await redactor.redact("a@b.example", "en") == "<EMAIL_ADDRESS>"
     await redactor.close()
 

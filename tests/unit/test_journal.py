@@ -24,7 +24,7 @@ from guardrail.journal import (
     verdict_fields,
     verify,
 )
-from guardrail.journal.kinds import MAX_TRAIL
+from guardrail.journal.kinds import MAX_SPANS, MAX_TRAIL
 
 KEY = b"k" * 32
 NOON = 1_800_000_000.0
@@ -96,36 +96,25 @@ def test_no_field_can_carry_what_somebody_said(tmp_path: Path, kind: str, fields
     assert verify(tmp_path, KEY).entries == 0
 
 
-def verdict(matches: int) -> Verdict:
-    signals = tuple(Signal("suicide", 3, spans=((0, 4),), pattern=f"en.suicide.{i}") for i in range(matches))
-    trail = tuple(Step("suicide.high", True, "suicide", 3, s.pattern, s.spans) for s in signals)
-    return Verdict(
-        "inbound",
-        3,
-        "replace",
-        ("replace",),
-        signals,
-        "suicide.high",
-        "base@1",
-        "0" * 64,
-        trail=trail,
-    )
+def verdict(matches: int, length: int = 1) -> Verdict:
+    """So many matches, with so many spans and such long words in each."""
+    word = "w" * length + "\n" * (length - 1)
+    spans = ((0, 4),) * length
+    signals = tuple(Signal("suicide", 3, spans=spans, pattern=f"{i}{word}", detail=word) for i in range(matches))
+    trail = tuple(Step(word, True, "suicide", 3, s.pattern, s.spans, word) for s in signals)
+    return Verdict("inbound", 3, "replace", ("replace",), signals, word, f"base@{word}", word, trail=trail)
 
 
-def test_a_flood_of_matches_does_not_lose_the_record_of_the_decision(
-    tmp_path: Path,
-) -> None:
+def test_a_flood_of_matches_does_not_lose_the_record_of_the_decision(tmp_path: Path) -> None:
     journal = opened(tmp_path)
-    for matches in (1, 100_000):
-        journal.append(
-            "verdict",
-            verdict_fields(verdict(matches), exchange="e", conversation="c", enacted=True),
-        )
+    for found in (verdict(1), verdict(10_000), verdict(300, 3000)):
+        journal.append("verdict", verdict_fields(found, exchange="e", conversation="c", enacted=True))
     journal.close()
-    one, many = (json.loads(line) for line in lines(tmp_path))
-    assert one["signals"][0]["pattern"] == "en.suicide.0" and one["trail"][0]["spans"] == [[0, 4]]
+    one, many, huge = (json.loads(line) for line in lines(tmp_path))
+    assert one["signals"][0]["pattern"] == "0w" and one["trail"][0]["spans"] == [[0, 4]]
     assert "shortened" not in one
     assert len(many["trail"]) == MAX_TRAIL and many["shortened"] is True
+    assert huge["severity"] == 3 and len(huge["signals"][0]["spans"]) == MAX_SPANS
 
 
 def test_one_process_writes_a_folder(tmp_path: Path) -> None:
