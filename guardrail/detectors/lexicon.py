@@ -40,37 +40,30 @@ class _Patterns:
     """Entries of one direction, as a set to find them fast and patterns to find them exactly."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
+        self.entries = tuple(entries)
         options = re2.Options()
         options.max_mem = _SET_MEMORY
         options.log_errors = False
         self._set = re2.Set.SearchSet(options)
-        self._of: list[tuple[Entry, Any]] = []
-        self.unless = {e.id: [re2.compile(p) for p in e.unless] for e in entries if e.unless}
         for entry in entries:
-            for pattern in entry.patterns:
-                self._set.Add(pattern)
-                self._of.append((entry, pattern))
-        self._compiled: dict[int, Any] = {}
-        if self._of:
+            self._set.Add(entry.pattern)
+        if entries:
             self._set.Compile()
+        self._compiled: dict[str, Any] = {}
 
-    def hits(self, text: str) -> list[int]:
-        return cast("list[int]", self._set.Match(text) or []) if self._of else []
+    def hits(self, text: str) -> list[Entry]:
+        """Entries that match somewhere in the text."""
+        return [self.entries[i] for i in self._set.Match(text) or ()] if self.entries else []
 
-    def entry(self, index: int) -> Entry:
-        return self._of[index][0]
-
-    def spans(self, index: int, text: str) -> list[Span]:
+    def spans(self, pattern: str, text: str) -> list[Span]:
         """Where a pattern matches; neighbours may share the character between them."""
-        pattern = self._compiled.get(index)
-        if pattern is None:
-            pattern = self._compiled[index] = re2.compile(self._of[index][1])
+        compiled = self._compiled.get(pattern)
+        if compiled is None:
+            compiled = self._compiled[pattern] = re2.compile(pattern)
         found, at = [], 0
-        while (match := pattern.search(text, at)) is not None:
+        while at <= len(text) and (match := compiled.search(text, at)) is not None:
             found.append(match.span(1))
             at = max(match.end(1), at + 1)
-            if at > len(text):
-                break
         return found
 
 
@@ -114,11 +107,11 @@ class Lexicon:
 
     def _look(self, reading: Normal, context: Context) -> list[Signal]:
         first = self._first[context.direction]
-        indices = first.hits(reading.text)
-        if not indices:
+        entries = first.hits(reading.text)
+        if not entries:
             return []
         sentences = _sentences(reading.text)
-        hits = [hit for index in indices for hit in _found(first, index, reading.text, sentences)]
+        hits = [hit for entry in entries for hit in _found(first, entry, reading.text, sentences)]
         self._weigh(hits, reading.text, context)
         return _strongest(hits, reading, self.name)
 
@@ -128,9 +121,9 @@ class Lexicon:
         graded = [hit for hit in hits if hit.entry.kind == "shows"]
         if not graded:
             return
-        here = [(second.entry(i), span) for i in second.hits(text) for span in second.spans(i, text)]
+        here = [(entry, span) for entry in second.hits(text) for span in second.spans(entry.pattern, text)]
         before = [m.text for m in context.history[-_HISTORY:]]
-        earlier = [second.entry(i) for turn in before for i in second.hits(normalise(turn).text)]
+        earlier = [entry for turn in before for entry in second.hits(normalise(turn).text)]
         for hit in graded:
             for entry, span in here:
                 if entry.kind == "weights" and _applies(entry, hit, span):
@@ -164,14 +157,13 @@ def _sentences(text: str) -> list[Span]:
     return list(zip([0, *ends[:-1]], ends, strict=True)) if ends else [(0, len(text))]
 
 
-def _found(patterns: _Patterns, index: int, text: str, sentences: Sequence[Span]) -> Iterable[_Hit]:
-    entry = patterns.entry(index)
-    for span in patterns.spans(index, text):
-        start, end = next(((a, b) for a, b in sentences if a <= span[0] < b), (0, len(text)))
-        end = max(end, span[1])
-        if any(_overlaps(m.span(1), span) for p in patterns.unless.get(entry.id, ()) for m in p.finditer(text)):
+def _found(patterns: _Patterns, entry: Entry, text: str, sentences: Sequence[Span]) -> Iterable[_Hit]:
+    spared = patterns.spans(entry.unless, text) if entry.unless else []
+    for span in patterns.spans(entry.pattern, text):
+        if any(_overlaps(other, span) for other in spared):
             continue
-        yield _Hit(entry, span, (start, end), entry.to, entry.frame or "sincere", entry.time or "now")
+        start, end = next(((a, b) for a, b in sentences if a <= span[0] < b), (0, len(text)))
+        yield _Hit(entry, span, (start, max(end, span[1])), entry.to, entry.frame or "sincere", entry.time or "now")
 
 
 def _overlaps(a: Span, b: Span) -> bool:

@@ -21,8 +21,11 @@ from guardrail.yamlread import Places, Unreadable, read
 Kind = Literal["shows", "raises", "weights", "cues"]
 Within = Literal["around", "sentence", "message", "history"]
 
-_WORD_START = r"(?:^|[^\p{L}\p{N}\p{M}])"
-_WORD_END = r"(?:$|[^\p{L}\p{N}\p{M}])"
+_LATIN = r"0-9a-z\x{aa}\x{b5}\x{ba}\x{c0}-\x{d6}\x{d8}-\x{f6}\x{f8}-\x{24f}\x{300}-\x{36f}\x{1e00}-\x{1eff}"
+"""What makes up a Latin word once it is lower case. RE2's \\b knows ASCII only, and \\p{L} on both sides of every
+pattern makes a set several times larger and slower to build than the letters a script has."""
+_WORD_START = f"(?:^|[^{_LATIN}])"
+_WORD_END = f"(?:$|[^{_LATIN}])"
 
 
 class LexiconError(ValueError):
@@ -34,7 +37,7 @@ class LexiconError(ValueError):
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """One entry as it is used. ``patterns`` and ``unless`` are wrapped and expanded RE2 source.
+    """One entry as it is used. ``pattern`` and ``unless`` are wrapped and expanded RE2 source, empty for none.
 
     ``signals`` is what a show or cue gives (one), or what a raise or weight applies to (empty: any).
     ``to`` is the severity shown, raised to, or the most that is left; ``frm`` the least that is raised;
@@ -46,8 +49,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     language: str
     direction: Direction
     signals: tuple[str, ...]
-    patterns: tuple[str, ...]
-    unless: tuple[str, ...] = ()
+    pattern: str
+    unless: str = ""
     to: int = 0
     frm: int = 0
     keep: int = 2
@@ -162,8 +165,8 @@ class _File:
             if name not in SIGNALS:
                 self._wrong((*at, "signal" if "signal" in raw else "signals"), f"unknown signal {name}; {_nearest(name, sorted(SIGNALS))}")
         bounded = raw.get("boundary", "word") == "word"
-        patterns = self._patterns((*at, "any"), raw["any"], words, bounded)
-        unless = self._patterns((*at, "unless"), raw.get("unless", []), words, bounded)
+        pattern = self._pattern((*at, "any"), raw["any"], words, bounded)
+        unless = self._pattern((*at, "unless"), raw.get("unless", []), words, bounded)
         if len(self._problems) > before:
             return None
         return Entry(
@@ -172,9 +175,9 @@ class _File:
             language=language,
             direction=direction,
             signals=signals,
-            patterns=patterns,
+            pattern=pattern,
             unless=unless,
-            to=int(raw.get("severity", raw.get("to", raw.get("lowers_to", 0)))),
+            to=next((raw[key] for key in ("severity", "to", "lowers_to") if key in raw), 0),
             frm=raw.get("from", 0),
             keep=raw.get("max", 2),
             within=raw.get("within", "sentence"),
@@ -211,21 +214,31 @@ class _File:
             if isinstance(raw.get(key), list) and len(raw[key]) < 2:
                 self._wrong((*at, key), f"{key} needs two examples at least; add more")
 
-    def _patterns(
-        self, at: tuple[str | int, ...], raw: Sequence[str], words: Mapping[str, str], bounded: bool
-    ) -> tuple[str, ...]:
+    def _pattern(self, at: tuple[str | int, ...], raw: Sequence[str], words: Mapping[str, str], bounded: bool) -> str:
         done = []
         for i, source in enumerate(raw):
             try:
-                expanded = expand(source, words)
-                re2.compile(expanded)
+                done.append(expand(source, words))
             except KeyError as error:
                 self._wrong((*at, i), f"unknown word list {error}; define it under words:")
-            except re2.error as error:
-                self._wrong((*at, i), f"not a pattern RE2 can read ({_decoded(error)}); correct it")
-            else:
-                done.append(f"{_WORD_START}({expanded}){_WORD_END}" if bounded else f"({expanded})")
-        return tuple(done)
+        if not done:
+            return ""
+        joined = "(" + "|".join(done) + ")"
+        if not _is_readable(joined):
+            for i, one in enumerate(done):
+                if not _is_readable(one):
+                    self._wrong((*at, i), "not a pattern RE2 can read; correct its brackets and signs")
+        return f"{_WORD_START}{joined}{_WORD_END}" if bounded else joined
+
+
+def _is_readable(pattern: str) -> bool:
+    """Whether RE2 parses a pattern: a set that only takes it in is the cheapest way to ask."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return bool(re2.Set.SearchSet(options).Add(pattern) >= 0)
+    except re2.error:
+        return False
 
 
 _LIST = re.compile(r"\{([a-z_]+)\}")
@@ -238,21 +251,23 @@ def expand(source: str, words: Mapping[str, str]) -> str:
         if not _LIST.search(filled):
             break
         filled = _LIST.sub(lambda m: words[m[1]], filled)
-    out, in_class = [], False
-    previous = ""
-    for char in filled:
-        if char == "[" and previous != "\\":
-            in_class = True
-        elif char == "]" and previous != "\\":
-            in_class = False
-        if char == " " and not in_class:
-            out.append(r"\s+")
-        elif char == "'" and not in_class:
-            out.append("'?")
+    out: list[str] = []
+    in_class = False
+    for i, char in enumerate(filled):
+        escaped = i > 0 and filled[i - 1] == "\\"
+        if char in "[]" and not escaped:
+            in_class = char == "["
+        if in_class:
+            out.append(char)
+        elif char == " ":
+            out.append(r"\s*" if filled[i + 1 : i + 2] == "?" else r"\s+")
+        elif char == "?" and filled[i - 1 : i] == " ":
+            continue  # " ?" has become any white space or none
+        elif char == "'":
+            out.append("'?" if filled[i + 1 : i + 2] != "?" else "'")
         else:
             out.append(char)
-        previous = char
-    return "".join(out).replace("'??", "'?")
+    return "".join(out)
 
 
 def _nearest(name: str, known: Any) -> str:
@@ -262,8 +277,3 @@ def _nearest(name: str, known: Any) -> str:
 
 def _type_name(kind: Any) -> str:
     return {str: "text", int: "a whole number", list: "a list"}[kind]
-
-
-def _decoded(error: Exception) -> str:
-    value = error.args[0] if error.args else ""
-    return value.decode() if isinstance(value, bytes) else str(value)
