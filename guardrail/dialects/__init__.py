@@ -1,0 +1,14 @@
+"""Chat APIs: one dialect each, all pure. ``claiming`` finds the one that reads a request."""
+
+from __future__ import annotations
+
+from guardrail.core.ports import Dialect
+from guardrail.dialects.anthropic_messages import AnthropicMessages
+from guardrail.dialects.openai_chat import OpenAIChat
+
+ALL: tuple[Dialect, ...] = (OpenAIChat(), AnthropicMessages())
+
+
+def claiming(method: str, path: str) -> Dialect | None:
+    """The dialect a request to ``path`` (without its query) speaks, if we know it."""
+    return next((dialect for dialect in ALL if dialect.claims(method, path)), None)

@@ -1,0 +1,108 @@
+"""A streamed Anthropic message, event by event, to frames."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from guardrail.core.model import Refusal
+from guardrail.core.ports import Frame, Piece
+from guardrail.dialects.anthropic_reply import CLIENT_TOOL, READ_KEYS, Block, pieces_of
+from guardrail.dialects.sse import Event, EventReader
+from guardrail.dialects.strict import decode
+
+MAX_BLOCKS = 10_000
+"""Content blocks of one message: far beyond any real one, and a bound on what is remembered."""
+
+_IGNORED = (b"", b"[DONE]")  # some gateways append OpenAI's terminator
+_WHAT = "a frame of the stream"
+
+
+class _Start(msgspec.Struct, gc=False):
+    content: list[Block] | None = None
+
+
+class _Event(msgspec.Struct, gc=False):
+    type: str | None = None
+    index: int = 0
+    delta: Block | None = None
+    content_block: Block | None = None
+    message: _Start | None = None
+    error: Any = None
+
+
+_events = msgspec.json.Decoder(_Event)
+
+
+class AnthropicReader(EventReader):
+    """``StreamReader`` for messages. Over when ``message_stop`` or an error came."""
+
+    def __init__(self) -> None:
+        super().__init__(self._frame, self._over)
+        self._ended = False
+        self._open: set[str] = set()  # channels whose block has begun and not stopped
+        self._calls: set[int] = set()  # blocks that are tool calls
+
+    def _frame(self, event: Event) -> Frame:
+        if not event.data.startswith(b"{") and event.data.strip() in _IGNORED:
+            return Frame(event.raw)
+        read = decode(_events, event.data, _WHAT)
+        kind = read.type or event.name.decode(errors="replace")
+        if self._ended:
+            if kind == "ping":
+                return Frame(event.raw)
+            raise Refusal("the stream goes on after its end")
+        _check_keys(event.data, kind)
+        if not 0 <= read.index < MAX_BLOCKS:
+            raise Refusal("a content block has an impossible index")
+        pieces = self._pieces(read)
+        tools = read.index in self._calls and kind.startswith("content_block_")
+        closes = self._stop(read.index) if kind == "content_block_stop" else ()
+        self._ended = kind in ("message_stop", "error") or event.name == b"error" or bool(read.error)
+        return Frame(event.raw, tuple(pieces), tools, closes, self._ended)
+
+    def _pieces(self, read: _Event) -> list[Piece]:
+        pieces: list[Piece] = []
+        if read.delta is not None:
+            pieces = pieces_of(read.delta, read.index)
+        if read.content_block is not None:
+            pieces += self._begin(read.content_block, read.index)
+        if read.message is not None and read.message.content:
+            for index, block in enumerate(read.message.content):
+                pieces += self._begin(block, index)
+        self._open.update([piece.channel for piece in pieces])
+        return pieces
+
+    def _begin(self, block: Block, index: int) -> list[Piece]:
+        if block.type == "text":
+            self._open.add(f"content:{index}")
+        if block.type == CLIENT_TOOL:
+            self._calls.add(index)
+        return pieces_of(block, index)
+
+    def _stop(self, index: int) -> tuple[str, ...]:
+        self._calls.discard(index)
+        closing = tuple(name for name in (f"thinking:{index}", f"content:{index}") if name in self._open)
+        self._open.difference_update(closing)
+        return closing
+
+    def _over(self, rest: Event | None) -> bool:
+        if rest is not None and rest.data.strip() not in _IGNORED:
+            raise Refusal("the stream ended in the middle of a frame")
+        if not self._ended:
+            raise Refusal("the stream ended before the reply did")
+        return False
+
+
+def _check_keys(data: bytes, kind: str) -> None:
+    """Refuse a key given twice. For a plain delta, counting proves that none is."""
+    if (
+        kind == "content_block_delta"
+        and b"\\u00" not in data
+        and data.count(b'"type"') == 2
+        and data.count(b'"delta"') == 1
+        and data.count(b'"text"') + data.count(b'"thinking"') <= 1
+    ):
+        return
+    READ_KEYS.check_exactly(data, _WHAT)

@@ -1,0 +1,76 @@
+"""JSON read so that we and whoever reads it next cannot disagree about what it says.
+
+msgspec keeps the last of two equal keys; other parsers keep the first, and some take keys in any case.
+Text could hide from inspection in that difference, so a key we read that is given twice, or in another
+case, is refused. Finding out exactly is slow; counting is fast and tells almost always that all is well.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import Any, TypeVar
+
+import msgspec
+
+from guardrail.core.model import Refusal
+
+T = TypeVar("T")
+
+_BOM = b"\xef\xbb\xbf"
+_LONG_S = "ſ".encode()  # the one other letter that folds to a letter of our keys
+
+_objects = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_lists = msgspec.json.Decoder(list[msgspec.Raw])
+
+
+def decode(decoder: msgspec.json.Decoder[T], data: bytes, what: str) -> T:
+    """``data`` as ``decoder`` has it. Raises ``Refusal``, naming ``what``, for anything else."""
+    try:
+        if not data.isascii():
+            data.decode()  # msgspec does not look at the encoding of what it skips
+        return decoder.decode(data.removeprefix(_BOM))
+    except msgspec.ValidationError as error:
+        raise Refusal(f"{what} has an unknown shape: {error}") from None
+    except (msgspec.DecodeError, UnicodeError):
+        raise Refusal(f"{what} is not valid JSON in UTF-8") from None
+    except RecursionError:
+        raise Refusal(f"{what} is nested too deeply") from None
+
+
+def fields(data: bytes, what: str) -> dict[str, msgspec.Raw]:
+    """The members of an object, each as its own bytes."""
+    return decode(_objects, data, what)
+
+
+def elements(data: bytes, what: str) -> list[msgspec.Raw]:
+    """The elements of an array, each as its own bytes."""
+    return decode(_lists, data, what)
+
+
+class Keys:
+    """Keys that decide what is inspected, and so may be given only once in an object and in lower case."""
+
+    def __init__(self, *names: str) -> None:
+        self._names = frozenset(names)
+
+    def check(self, data: bytes, counts: Sequence[tuple[bytes, int]], what: str) -> None:
+        """Raises ``Refusal`` for a doubled key. ``counts``: how often each quoted name occurs when none is."""
+        low = data.lower()
+        if b"\\u00" in low or b"\\u017f" in low or _LONG_S in low or any(low.count(key) != n for key, n in counts):
+            self.check_exactly(data, what)
+
+    def check_exactly(self, data: bytes, what: str) -> None:
+        """The same without a short cut."""
+
+        def one(pairs: list[tuple[str, Any]]) -> None:
+            read = [key for key, _ in pairs if key.casefold() in self._names]
+            if len(set(read)) != len(read) or any(key not in self._names for key in read):
+                raise Refusal(f"{what} gives a key twice, or not in lower case")
+
+        try:
+            json.loads(data.removeprefix(_BOM), object_pairs_hook=one, parse_int=str, parse_float=str)
+        except RecursionError:
+            raise Refusal(f"{what} is nested too deeply") from None
+        except json.JSONDecodeError:
+            raise Refusal(f"{what} is not valid JSON in UTF-8") from None
