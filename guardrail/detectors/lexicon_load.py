@@ -170,7 +170,7 @@ class _File:
         if len(self._problems) > before:
             return None
         return Entry(
-            id=f"{language}.{raw['id']}",
+            id=f"{language}.{raw['id']}" if direction == "inbound" else f"{language}.bot.{raw['id']}",
             kind=kind,
             language=language,
             direction=direction,
@@ -257,7 +257,9 @@ def expand(source: str, words: Mapping[str, str]) -> str:
         escaped = i > 0 and filled[i - 1] == "\\"
         if char in "[]" and not escaped:
             in_class = char == "["
-        if in_class:
+        if char == "w" and escaped and not in_class:
+            out[-1] = f"[{_LATIN}]"  # RE2's \\w is ASCII: half a language's letters would end words
+        elif in_class:
             out.append(char)
         elif char == " ":
             out.append(r"\s*" if filled[i + 1 : i + 2] == "?" else r"\s+")
