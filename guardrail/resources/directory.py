@@ -38,7 +38,7 @@ class Directory:
         if query.country is None:
             return (words["unknown"], words["directory"]) if wants_emergency else (words["directory"], words["unknown"])
         found = select(self.resources(query.country), query.kinds, query.locale, query.audience, query.at)
-        emergencies = [line(r, query.locale, query.at) for r in found if r.is_emergency][:_EMERGENCIES]
+        emergencies = [line(r, query.locale, query.at, query.kinds) for r in found if r.is_emergency][:_EMERGENCIES]
         others = [line(r, query.locale, query.at) for r in found if not r.is_emergency]
         wanted = [kind for kind in query.kinds if kind not in EMERGENCY]
         if not emergencies and (wants_emergency or not others):
@@ -51,7 +51,7 @@ class Directory:
         """A country's ambulance, for a person for whom there is no line."""
         assert query.country is not None
         found = select(self.resources(query.country), EMERGENCY[:1], query.locale, query.audience, query.at)
-        return [line(r, query.locale, query.at) for r in found][:1]
+        return [line(r, query.locale, query.at, EMERGENCY[:1]) for r in found][:1]
 
     def resources(self, country: str) -> tuple[Resource, ...]:
         """A country's resources; none when its file is missing or broken."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from guardrail.resources.hours import ALWAYS, is_open, opens_at
 from guardrail.resources.model import Channel, Resource
 from guardrail.resources.phrases import phrases
@@ -9,11 +11,12 @@ from guardrail.resources.phrases import phrases
 _VOICELESS = ("sms", "chat", "whatsapp")
 
 
-def line(resource: Resource, locale: str, at: float) -> str:
-    """One line fit to show a person."""
+def line(resource: Resource, locale: str, at: float, kinds: Sequence[str] = ()) -> str:
+    """One line fit to show a person. An emergency number is named only for what was asked (``kinds``): a
+    person who is poisoned reads "ambulance", though the police may have the same number."""
     words = phrases(locale)
     if resource.is_emergency:
-        return _emergency(resource, locale)
+        return _emergency(resource, locale, [k for k in resource.kind if k in kinds] or resource.kind)
     ways = [_way(c, locale) for c in _chosen(resource)]
     parts = [f"{resource.name}: {words['or'].join(ways)}", _opening(resource, locale, at)]
     if not resource.is_verified:
@@ -21,9 +24,9 @@ def line(resource: Resource, locale: str, at: float) -> str:
     return " · ".join(part for part in parts if part)
 
 
-def _emergency(resource: Resource, locale: str) -> str:
+def _emergency(resource: Resource, locale: str, kinds: Sequence[str]) -> str:
     words = phrases(locale)
-    names = " / ".join(words[kind] for kind in resource.kind if kind in words)
+    names = " / ".join(words[kind] for kind in kinds if kind in words)
     return f"{names}: {words['or'].join(_way(c, locale) for c in resource.channels)}"
 
 

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from guardrail.core.conversation import Episode, State, Trajectory
-from guardrail.core.events import Commit, End, Event, Fault, Record, SendUpstream
+from guardrail.core.events import Commit, End, Event, Fault, Record, SendUpstream, UpstreamChunk, UpstreamHeaders
 from guardrail.core.exchange import Exchange, replay
 from guardrail.core.reply import Terms
 from guardrail.dialects.anthropic_messages import AnthropicMessages
@@ -109,11 +109,12 @@ def test_a_reply_that_may_not_go_on_ends_well_formed() -> None:
 
 
 def test_a_latched_conversation_gets_nothing_before_the_whole_reply_is_read() -> None:
-    p = pump().open(CALM, state=LATCHED)
     body = openai_stream(["Good. ", "Stay here. ", "The METHOD is this."])
-    p.answer([body[:-400]])
-    assert "Good" not in said(p.body)
-    assert said(p.body).strip() == "UNSAFE, so I stopped." or not said(p.body)
+    p = pump().open(CALM, state=LATCHED).feed(UpstreamHeaders(101.0, 200, "text/event-stream"))
+    p.feed(UpstreamChunk(102.0, body[:-400]))
+    assert p.body == b""
+    p.feed(UpstreamChunk(102.0, body[-400:]))
+    assert said(p.body) == "UNSAFE, so I stopped."
 
 
 def test_the_upstream_down_in_a_crisis_is_answered_humanely() -> None:
