@@ -8,6 +8,7 @@ Whole requests and replies are here and in ``openai_reply``; streams are in ``op
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -61,13 +62,13 @@ class _Request(msgspec.Struct, gc=False):
     stream_options: _StreamOptions | None = None
     response_format: _Format | None = None
     # what self-hosted servers (vLLM, llama.cpp) call the same
-    guided_json: msgspec.Raw | None = None
-    guided_choice: msgspec.Raw | None = None
-    guided_regex: msgspec.Raw | None = None
-    guided_grammar: msgspec.Raw | None = None
-    structured_outputs: msgspec.Raw | None = None
-    json_schema: msgspec.Raw | None = None
-    grammar: msgspec.Raw | None = None
+    guided_json: Any = None
+    guided_choice: Any = None
+    guided_regex: Any = None
+    guided_grammar: Any = None
+    structured_outputs: Any = None
+    json_schema: Any = None
+    grammar: Any = None
 
 
 _requests = msgspec.json.Decoder(_Request)

@@ -26,7 +26,7 @@ class _Choice(msgspec.Struct, gc=False):
 
 class _Chunk(msgspec.Struct, gc=False):
     id: Any = None
-    created: msgspec.Raw | None = None
+    created: msgspec.Raw = msgspec.Raw(b"null")
     model: Any = None
     choices: list[_Choice] | None = None
     usage: Any = None
@@ -35,6 +35,7 @@ class _Chunk(msgspec.Struct, gc=False):
 _chunks = msgspec.json.Decoder(_Chunk)
 _FIELDS = {"content": "content", "refusal": "refusal", "thinking": "reasoning_content"}
 _TERMINATOR = b"data: " + DONE + b"\n\n"
+_LINE_ENDS = (b"\n", b"\r")
 
 
 class OpenAIWriter:
@@ -51,12 +52,14 @@ class OpenAIWriter:
         self._begun: set[int] = set()
         self._finished: set[int] = set()
         self._thinking_field = _FIELDS["thinking"]
+        self._gap = b""  # what a last line without an end needs before anything can follow it
         self._ended = False
 
     def released(self, frame: Frame) -> None:
         self._ended = self._ended or frame.end
         if frame.pieces and not frame.closes and all(p.channel in self._known for p in frame.pieces):
             return
+        self._gap = b"" if frame.raw.endswith(_LINE_ENDS) else b"\n\n"
         event = parse(frame.raw)
         if not event.data.lstrip().startswith(b"{"):
             return
@@ -73,7 +76,8 @@ class OpenAIWriter:
             self._is_ours = False
             self._id = chunk.id or self._id
             self._model = chunk.model or self._model
-            self._created = chunk.created or self._created
+            if bytes(chunk.created) != b"null":
+                self._created = chunk.created
 
     def _take(self, choice: _Choice) -> None:
         self._choices.add(choice.index)
@@ -113,7 +117,8 @@ class OpenAIWriter:
             "choices": choices,
             **more,
         }
-        return b"data: " + msgspec.json.encode(chunk) + b"\n\n"
+        gap, self._gap = self._gap, b""
+        return gap + b"data: " + msgspec.json.encode(chunk) + b"\n\n"
 
     def finish(self) -> bytes:
         if self._ended:
@@ -125,4 +130,4 @@ class OpenAIWriter:
             out.append(self._choice(index, {}, "stop"))
         if self._wants_usage:
             out.append(self._chunk([], usage=NO_USAGE))
-        return b"".join([*out, _TERMINATOR])
+        return b"".join([*out, self._gap, _TERMINATOR])

@@ -8,6 +8,7 @@ case, is refused. Finding out exactly is slow; counting is fast and tells almost
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -53,12 +54,20 @@ class Keys:
 
     def __init__(self, *names: str) -> None:
         self._names = frozenset(names)
+        self._quoted = frozenset(f'"{name}"'.encode() for name in names)
+        self._pattern = re.compile(b"|".join(sorted(self._quoted)), re.IGNORECASE)
 
     def check(self, data: bytes, counts: Sequence[tuple[bytes, int]], what: str) -> None:
         """Raises ``Refusal`` for a doubled key. ``counts``: how often each quoted name occurs when none is."""
         low = data.lower()
-        if b"\\u00" in low or b"\\u017f" in low or _LONG_S in low or any(low.count(key) != n for key, n in counts):
+        if _may_disguise(data) or any(low.count(key) != n for key, n in counts):
             self.check_exactly(data, what)
+
+    def are_single(self, data: bytes) -> bool:
+        """Whether each key plainly occurs once at most in all of ``data``. False proves nothing."""
+        found = self._pattern.findall(data)
+        read = set(found)
+        return len(read) == len(found) and read <= self._quoted and not _may_disguise(data)
 
     def check_exactly(self, data: bytes, what: str) -> None:
         """The same without a short cut."""
@@ -74,3 +83,10 @@ class Keys:
             raise Refusal(f"{what} is nested too deeply") from None
         except json.JSONDecodeError:
             raise Refusal(f"{what} is not valid JSON in UTF-8") from None
+
+
+def _may_disguise(data: bytes) -> bool:
+    """Whether a key could be spelled otherwise than in its own letters: by escapes, or by a letter that folds."""
+    if b"\\" in data and (b"\\u00" in data or b"\\u01" in data):
+        return True
+    return not data.isascii() and _LONG_S in data
