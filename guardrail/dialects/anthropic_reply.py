@@ -28,8 +28,7 @@ class _Message(msgspec.Struct, gc=False):
 
 
 _messages = msgspec.json.Decoder(_Message)
-TEXT_KEYS = ("index", "content", "content_block", "delta", "message", "text", "thinking")
-READ_KEYS = Keys("type", *TEXT_KEYS)
+READ_KEYS = Keys("type", "index", "content", "content_block", "delta", "message", "text", "thinking")
 """Keys of a reply, whole or streamed, that decide what is inspected."""
 _WHAT = "the reply"
 

@@ -8,9 +8,9 @@ import msgspec
 
 from guardrail.core.model import Refusal
 from guardrail.core.ports import Frame, Piece
-from guardrail.dialects.anthropic_reply import CLIENT_TOOL, READ_KEYS, TEXT_KEYS, Block, pieces_of
+from guardrail.dialects.anthropic_reply import CLIENT_TOOL, READ_KEYS, Block, pieces_of
 from guardrail.dialects.sse import Event, EventReader
-from guardrail.dialects.strict import Keys, decode
+from guardrail.dialects.strict import FrameKeys, decode
 
 MAX_BLOCKS = 10_000
 """Content blocks of one message: far beyond any real one, and a bound on what is remembered."""
@@ -33,7 +33,6 @@ class _Event(msgspec.Struct, gc=False):
 
 
 _events = msgspec.json.Decoder(_Event)
-_single = Keys(*TEXT_KEYS)
 
 
 class AnthropicReader(EventReader):
@@ -41,6 +40,7 @@ class AnthropicReader(EventReader):
 
     def __init__(self) -> None:
         super().__init__(self._frame, self._over)
+        self._keys = FrameKeys(READ_KEYS, b"text")
         self._ended = False
         self._open: set[str] = set()  # channels whose block has begun and not stopped
         self._calls: set[int] = set()  # blocks that are tool calls
@@ -54,7 +54,7 @@ class AnthropicReader(EventReader):
             if kind == "ping":
                 return Frame(event.raw)
             raise Refusal("the stream goes on after its end")
-        _check_keys(event.data, kind)
+        self._keys.check(event.data, _WHAT)
         if not 0 <= read.index < MAX_BLOCKS:
             raise Refusal("a content block has an impossible index")
         pieces = self._pieces(read)
@@ -94,10 +94,3 @@ class AnthropicReader(EventReader):
         if not self._ended:
             raise Refusal("the stream ended before the reply did")
         return False
-
-
-def _check_keys(data: bytes, kind: str) -> None:
-    """Refuse a key given twice. In a delta only the type is, in the event and in the delta itself."""
-    if kind == "content_block_delta" and data.count(b'"type"') == 2 and _single.are_single(data):
-        return
-    READ_KEYS.check_exactly(data, _WHAT)

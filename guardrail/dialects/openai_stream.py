@@ -10,7 +10,7 @@ from guardrail.core.model import Refusal
 from guardrail.core.ports import Frame, Piece
 from guardrail.dialects.openai_reply import READ_KEYS, Said, check_index, spoken, thinking
 from guardrail.dialects.sse import Event, EventReader
-from guardrail.dialects.strict import decode
+from guardrail.dialects.strict import FrameKeys, decode
 
 DONE = b"[DONE]"
 _WHAT = "a frame of the stream"
@@ -39,6 +39,7 @@ class OpenAIReader(EventReader):
 
     def __init__(self) -> None:
         super().__init__(self._frame, self._over)
+        self._keys = FrameKeys(READ_KEYS, b"content")
         self._ended = False
         self._seen: set[int] = set()
         self._finished: set[int] = set()
@@ -55,8 +56,7 @@ class OpenAIReader(EventReader):
             raise Refusal("the stream goes on after its end")
         chunk = decode(_chunks, event.data, _WHAT)
         choices = chunk.choices or ()
-        if len(choices) > 1 or not READ_KEYS.are_single(event.data):
-            READ_KEYS.check_exactly(event.data, _WHAT)
+        self._keys.check(event.data, _WHAT)
         self._ended = bool(chunk.error) or event.name == b"error"
         if len(choices) == 1:
             pieces, closes, tools = self._take(choices[0])

@@ -8,7 +8,6 @@ case, is refused. Finding out exactly is slow; counting is fast and tells almost
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -54,20 +53,12 @@ class Keys:
 
     def __init__(self, *names: str) -> None:
         self._names = frozenset(names)
-        self._quoted = frozenset(f'"{name}"'.encode() for name in names)
-        self._pattern = re.compile(b"|".join(sorted(self._quoted)), re.IGNORECASE)
 
     def check(self, data: bytes, counts: Sequence[tuple[bytes, int]], what: str) -> None:
         """Raises ``Refusal`` for a doubled key. ``counts``: how often each quoted name occurs when none is."""
         low = data.lower()
         if _may_disguise(data) or any(low.count(key) != n for key, n in counts):
             self.check_exactly(data, what)
-
-    def are_single(self, data: bytes) -> bool:
-        """Whether each key plainly occurs once at most in all of ``data``. False proves nothing."""
-        found = self._pattern.findall(data)
-        read = set(found)
-        return len(read) == len(found) and read <= self._quoted and not _may_disguise(data)
 
     def check_exactly(self, data: bytes, what: str) -> None:
         """The same without a short cut."""
@@ -90,3 +81,33 @@ def _may_disguise(data: bytes) -> bool:
     if b"\\" in data and (b"\\u00" in data or b"\\u01" in data):
         return True
     return not data.isascii() and _LONG_S in data
+
+
+class FrameKeys:
+    """Checks the frames of one stream, which mostly differ in nothing but the text of one string.
+
+    A frame that equals the last checked one outside of the string under ``key`` has the same keys.
+    """
+
+    def __init__(self, keys: Keys, key: bytes) -> None:
+        self._keys = keys
+        self._openings = (b'"' + key + b'":"', b'"' + key + b'": "')
+        self._checked = (b"", b"")
+
+    def check(self, data: bytes, what: str) -> None:
+        """Raises ``Refusal`` as ``Keys.check_exactly`` does."""
+        outside = self._outside(data)
+        if outside is None or outside != self._checked:
+            self._keys.check_exactly(data, what)
+            self._checked = outside or self._checked
+
+    def _outside(self, data: bytes) -> tuple[bytes, bytes] | None:
+        for opening in self._openings:
+            at = data.find(opening)
+            if at >= 0:
+                start = at + len(opening)
+                end = data.find(b'"', start)
+                if data.find(b"\\", 0, end) >= 0:
+                    return None  # the quote found may be escaped
+                return data[:start], data[end:]
+        return None

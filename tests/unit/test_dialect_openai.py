@@ -390,6 +390,8 @@ def test_streams_that_must_not_pass_for_complete(stream: bytes) -> None:
         b'data: {"choices":[{"index":0,"delta":{"content":"\xff"}}]}\n\n',
         b'data: {"choices":[]}\ndata: {"choices":[]}\n\n',
         b'data: {"choices":[{"index":0,"delta":{"content":"a","Content":"b"}}]}\n\n',
+        b'data: {"Choices":[{"Index":0,"Delta":{"Content":"a"}}]}\n\n',
+        b'data: {"choices":[{"index":0,"delta":{"content":"\\"","content":""}}]}\n\n',
         b'data: {"choices":[{"index":0,"delta":{"content":"a","c\\u006fntent":"b"}}]}\n\n',
         b'data: {"choices":[{"index":0,"delta":{"tool_calls":[{}],"tool_calls":null}}]}\n\n',
         b'data: {"choices":[{"index":0,"delta":{"reasoning":"a"},"delta":{"content":""}},{"index":1}]}\n\n',
