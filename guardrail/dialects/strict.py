@@ -61,19 +61,27 @@ class Keys:
             self.check_exactly(data, what)
 
     def check_exactly(self, data: bytes, what: str) -> None:
-        """The same without a short cut."""
-
-        def one(pairs: list[tuple[str, Any]]) -> None:
-            read = [key for key, _ in pairs if key.casefold() in self._names]
-            if len(set(read)) != len(read) or any(key not in self._names for key in read):
-                raise Refusal(f"{what} gives a key twice, or not in lower case")
-
+        """The same without a short cut. Looks at the objects that are reached by our keys alone."""
         try:
-            json.loads(data.removeprefix(_BOM), object_pairs_hook=one, parse_int=str, parse_float=str)
+            root = json.loads(data.removeprefix(_BOM), object_pairs_hook=_Object, parse_int=str, parse_float=str)
         except RecursionError:
             raise Refusal(f"{what} is nested too deeply") from None
         except json.JSONDecodeError:
             raise Refusal(f"{what} is not valid JSON in UTF-8") from None
+        waiting = [root]
+        while waiting:
+            value = waiting.pop()
+            if isinstance(value, _Object):
+                read = [key for key, _ in value if key.casefold() in self._names]
+                if len(set(read)) != len(read) or not self._names.issuperset(read):
+                    raise Refusal(f"{what} gives a key twice, or not in lower case")
+                waiting += [inner for key, inner in value if key in self._names and isinstance(inner, (_Object, list))]
+            elif isinstance(value, list):
+                waiting += value
+
+
+class _Object(tuple[tuple[str, Any], ...]):
+    """An object as the pairs it was written with."""
 
 
 def _may_disguise(data: bytes) -> bool:

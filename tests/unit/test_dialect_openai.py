@@ -151,7 +151,8 @@ def test_a_refusal_quotes_no_message_text() -> None:
 
 
 def test_keys_may_repeat_where_they_are_no_duplicates() -> None:
-    tools = [{"type": "function", "function": {"name": "say", "parameters": {"content": {"text": 1, "role": 2}}}}]
+    parameters = {"content": {"text": 1, "role": 2}, "Text": {"Role": 3, "role": 4}}
+    tools = [{"type": "function", "function": {"name": "say", "parameters": parameters}}]
     read = dialect.read_request(body(tools=tools, response_format={"type": "text"}))
     assert read.messages == (Message("user", "hi"),)
     quoted = 'they wrote {"content": "x", "messages": []} — é'
