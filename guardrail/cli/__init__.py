@@ -6,7 +6,13 @@ import argparse
 from collections.abc import Sequence
 
 from guardrail import __version__
-from guardrail.cli import cases, init, inspecting, journal, policy, resources, serve
+import guardrail.cli.cases as cases
+import guardrail.cli.init as init
+import guardrail.cli.inspecting as inspecting
+import guardrail.cli.journal as journal
+import guardrail.cli.policy as policy
+import guardrail.cli.resources as resources
+import guardrail.cli.serve as serve
 
 COMMANDS = (serve, inspecting, init, policy, resources, cases, journal)
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter_ns
-from typing import Any, TextIO, cast
+from typing import Any, BinaryIO, cast
 
 import msgspec
 
@@ -43,7 +43,7 @@ def run(arguments: argparse.Namespace) -> int:
         return fail(f"{arguments.file}: {error.strerror}")
 
 
-def _inspect_all(guard: Guard, lines: Any) -> int:
+def _inspect_all(guard: Guard, lines: BinaryIO) -> int:
     failed = False
     for line in _lines(lines):
         answer = inspect_line(guard, line)
@@ -53,7 +53,7 @@ def _inspect_all(guard: Guard, lines: Any) -> int:
     return 1 if failed else 0
 
 
-def _lines(source: TextIO | Any) -> Iterator[bytes]:
+def _lines(source: BinaryIO) -> Iterator[bytes]:
     while line := source.readline(LONGEST_LINE + 1):
         if len(line) > LONGEST_LINE:
             while rest := source.readline(LONGEST_LINE):

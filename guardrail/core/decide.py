@@ -8,6 +8,7 @@ pattern identifiers and offsets, never words.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 
 import msgspec
@@ -68,13 +69,12 @@ class Then(msgspec.Struct, frozen=True):
 
 
 class Rule(msgspec.Struct, frozen=True):
-    """One clinical rule. ``source`` says where it comes from, ``where`` is ``file:line:col`` in its pack."""
+    """One clinical rule. ``source`` says which guideline or law it follows."""
 
     id: str
     when: When
     then: Then
     source: str = ""
-    where: str = ""
 
 
 class OnFailure(msgspec.Struct, frozen=True):
@@ -198,7 +198,15 @@ def decide(policy: Policy, findings: Sequence[Finding], view: View) -> Verdict:
     if view.store_failed:
         fired.append((Rule(id="on_failure.store", when=When(view.direction, ()), then=policy.on_failure.store), None))
         trail.append(Step(rule="on_failure.store", fired=True, why="the conversation store did not answer"))
+    if not fired and not signals:
+        return _nothing(policy.name, policy.hash, view.direction, granularity(view.trajectory))
     return _combine(policy, signals, failures, fired, trail, view)
+
+
+@functools.lru_cache(maxsize=64)
+def _nothing(policy: str, policy_hash: str, direction: Direction, grain: Granularity) -> Verdict:
+    """The verdict on nearly every turn there is: nothing was seen, nothing is done."""
+    return Verdict(direction, 0, "pass", (), (), "", policy, policy_hash, granularity=grain)
 
 
 def _consider(
@@ -214,9 +222,8 @@ def _consider(
                 fired.append((rule, signal))
     turn = Signal("", severity_of(signals, view.direction))
     for rule in policy.index.get((view.direction, ""), ()):
-        why = _refusal(rule.when, turn, view)
-        trail.append(Step(rule.id, not why, severity=turn.severity, why=why))
-        if not why:
+        if not _refusal(rule.when, turn, view):
+            trail.append(Step(rule.id, True, severity=turn.severity))
             fired.append((rule, None))
     return fired, trail
 

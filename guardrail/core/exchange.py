@@ -242,7 +242,7 @@ class Exchange:
     def _leave_unread(self, status: int) -> None:
         """Shadow mode changes nothing, not even for what cannot be read: it goes on as it is, and counts."""
         self._out.append(Fault("upstream_unreadable"))
-        self._start(status, None, self._action)
+        self._start(status, None, self.action)
         self.phase = "passing"
 
     def _upstream_answered_badly(self, status: int) -> None:
@@ -250,7 +250,7 @@ class Exchange:
             self._fail("unreadable")
             return
         self._out.append(Fault("upstream_status"))
-        self._start(status, None, self._action)
+        self._start(status, None, self.action)
         self.phase = "passing"
 
     @property
@@ -259,8 +259,8 @@ class Exchange:
         return self._terms.enforce and needs_care(self._state.trajectory, self.verdict)
 
     @property
-    def _action(self) -> Action:
-        """The strictest action taken so far, for the response's header."""
+    def action(self) -> Action:
+        """The strictest action taken so far."""
         verdicts = [v.action for v in (self.verdict, self.final) if v is not None and self._terms.enforce]
         return max(verdicts, key=ACTION_RANK.__getitem__, default="pass")
 
@@ -287,7 +287,7 @@ class Exchange:
         self._asked = self._upstream_done = False
         self.phase = "replying"
         if streamed or not self._terms.enforce:
-            self._start(status, None, self._action)
+            self._start(status, None, self.action)
 
     def _on_chunk(self, event: UpstreamChunk) -> None:
         assert self._reply is not None
@@ -368,7 +368,7 @@ class Exchange:
         elif self._upstream_done and self._terms.enforce:
             body = reply.whole(bytes(self._body), self._pieces)
             self.final = reply.verdict
-            self._start(200, None, self._action)
+            self._start(200, None, self.action)
             self._send(body)
         if self._upstream_done:
             self._end(reply)
@@ -428,7 +428,7 @@ class Exchange:
             self._send(b"event: error\ndata: " + error + b"\n\n")
             self._out.append(End(torn=True))
         else:
-            self._start(status, "application/json", self._action)
+            self._start(status, "application/json", self.action)
             self._send(error)
             self._out.append(End())
         self.phase = "done"
@@ -460,12 +460,12 @@ class Exchange:
             replied = self._reply.texts()
         elif opened.chat.stream:
             writer = self._dialect.writer(opened.chat, reply_id=opened.id, created=int(opened.at))
-            self._start(200, self._dialect.stream_type, self._action)
+            self._start(200, self._dialect.stream_type, self.action)
             self._send(writer.say(text) + writer.finish())
             replied = (text,)
         else:
             body = self._dialect.replacement(opened.chat, text, reply_id=opened.id, created=int(opened.at))
-            self._start(200, "application/json", self._action)
+            self._start(200, "application/json", self.action)
             self._send(body)
             replied = (text,)
         self._close(replied)
@@ -476,8 +476,10 @@ class Exchange:
 
     def _close(self, replied: tuple[str, ...]) -> None:
         if self._reply is not None:
-            self._state = msgspec.structs.replace(self._state, drift=self._reply.remembered().drift)
-            self._out.append(SaveState(self._state, durable=False))
+            remembered = self._reply.remembered()
+            if remembered.drift != self._state.drift:
+                self._state = msgspec.structs.replace(self._state, drift=remembered.drift)
+                self._out.append(SaveState(self._state, durable=False))
         if self.final is not None:
             self._out.append(Record(self.final, self._terms.enforce or self.final.rule.startswith("on_failure")))
         self._out.append(Replied(replied))

@@ -74,6 +74,8 @@ class Reply:
         self._worst: dict[str, int] = {}
         self._instead: set[str] = set()
         self._calm: Verdict | None = None
+        self._at_once = not streamed  # a whole reply is first judged as a whole: most of them pass
+        self._passed = False
         self._tools = False
         self._ended = False
         self._finished = False
@@ -85,6 +87,8 @@ class Reply:
 
     def looks(self) -> tuple[Look, ...]:
         """Frames taken so far into the gate; what must be looked at next. Raises ``Refusal`` when too much is held."""
+        if self._at_once and self._frames:
+            return _whole_looks(self._frames[0].pieces)
         while self._frames:
             frame = self._frames.popleft()
             self._tools = self._tools or frame.tools
@@ -94,12 +98,17 @@ class Reply:
 
     def finish(self) -> tuple[Look, ...]:
         """The upstream is done: what is still held is due."""
+        if self._passed:
+            return ()
         self._gate.finish()
         self._ended = True
         return self._gate.looks()
 
     def settle(self, looks: Sequence[Look], scanned: Scanned, now: float) -> Verdict | None:
         """Judge what was looked at. A verdict is returned when the reply must end here."""
+        if self._at_once:
+            self._settle_at_once(looks, scanned, now)
+            return None
         calm = self._calm_verdict(now)
         if not scanned.findings and calm.action == "pass":
             self._gate.clear_all()
@@ -120,6 +129,20 @@ class Reply:
             for key in [k for k in found if k[0] == name]:
                 del found[key]
         return None
+
+    def _settle_at_once(self, looks: Sequence[Look], scanned: Scanned, now: float) -> None:
+        """A whole reply that may leave untouched is done with here; any other goes clause by clause."""
+        self._at_once = False
+        found = _by_cut(looks, scanned)
+        verdicts = [self._judge(found[key], now) for key in found] or [self._calm_verdict(now)]
+        if self._enforce and any(ACTION_RANK[v.action] >= ACTION_RANK["rewrite"] for v in verdicts):
+            self._worst.clear()
+            return
+        for verdict in verdicts:
+            self._note(verdict)
+        self._tools = any(frame.tools for frame in self._frames)
+        self._frames.clear()
+        self._passed = self._ended = True
 
     def _judge(self, findings: tuple[Finding, ...], now: float) -> Verdict:
         for finding in findings:
@@ -172,6 +195,8 @@ class Reply:
 
     def remembered(self) -> State:
         """The state with this reply's part in patterns over turns."""
+        if not self.state.drift and not self._worst:
+            return self.state
         return msgspec.structs.replace(self.state, drift=drifted(self.state.drift, self._worst))
 
     def texts(self) -> tuple[str, ...]:
@@ -273,8 +298,15 @@ class Reply:
         return self._dialect.rewritten(body, changed) if changed else body
 
     def _kept_whole(self, name: str, text: str) -> str:
-        kept = self._gate.kept(name, 0, len(text), text)
+        kept = None if self._passed else self._gate.kept(name, 0, len(text), text)
         return text if kept is None else kept.strip()
+
+
+def _whole_looks(pieces: Sequence[Piece]) -> tuple[Look, ...]:
+    texts: dict[str, str] = {}
+    for piece in pieces:
+        texts[piece.channel] = texts.get(piece.channel, "") + piece.text
+    return tuple(Look(name, text, 0, (len(text),), 0) for name, text in texts.items() if text)
 
 
 def _closes_content(frame: Frame) -> bool:

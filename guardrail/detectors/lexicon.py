@@ -25,6 +25,14 @@ _HISTORY = 6
 """Earlier turns that may frame this one (a story begun, a part played)."""
 
 
+_SUSPECT = re2.compile(
+    "|".join(f"{letter}{{3}}" for letter in "abcdefghijklmnopqrstuvwxyz")
+    + r"|[\pL][0-9@$!|*][\pL]|[0-9@$!|*][a-z]{2}|(?:^|[^\pL])\pL[ .,_*-]{1,2}\pL[ .,_*-]{1,2}\pL(?:$|[^\pL])"
+    + r"|[a-z][\x{370}-\x{52f}]|[\x{370}-\x{52f}][a-z]"
+)
+"""Text that could hide words. Ordinary text is not, and is spared the second reading."""
+
+
 class _Hit(msgspec.Struct):
     """One entry's match on its way to a signal. ``span`` and ``sentence`` are of the reading it was found in."""
 
@@ -92,6 +100,8 @@ class Lexicon:
 
     def _readings(self, text: str) -> list[Normal]:
         normal = normalise(text)
+        if _SUSPECT.search(normal.text) is None:
+            return [normal]
         hidden = reveal(normal, self._vocabulary)
         return [normal] if hidden is None else [normal, hidden]
 

@@ -41,6 +41,12 @@ class Compiled(msgspec.Struct, frozen=True):
     policy: Policy
     packs: tuple[Pack, ...]
     languages: tuple[str, ...]
+    sources: dict[str, tuple[Source, tuple[str | int, ...]]]
+
+    def where(self, rule: Rule) -> str:
+        """``file:line:col`` of a rule. It reads the file again, so it is for messages only."""
+        source, at = self.sources[rule.id]
+        return source.place(*at)
 
 
 def load(folders: Sequence[Path]) -> Policy:
@@ -61,7 +67,7 @@ def compile_packs(folders: Sequence[Path]) -> Compiled:
     if problems:
         raise PolicyError(sorted(dict.fromkeys(problems), key=_in_order))
     digest = hashlib.sha256(b"".join(pack.digest() for pack in packs)).hexdigest()
-    return Compiled(reader.policy(digest), tuple(packs), tuple(reader.languages))
+    return Compiled(reader.policy(digest), tuple(packs), tuple(reader.languages), reader.sources)
 
 
 def _in_order(problem: str) -> tuple[str, int, int]:
@@ -75,7 +81,7 @@ class _Compiler:
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
         self.rules: dict[str, Rule] = {}
-        self._sources: dict[str, tuple[Source, tuple[str | int, ...]]] = {}
+        self.sources: dict[str, tuple[Source, tuple[str | int, ...]]] = {}
         self.responses: dict[str, dict[str, Text]] = {}
         self.guidance: dict[str, Text] = {}
         self.failures: dict[str, tuple[Then, Source]] = {}
@@ -87,7 +93,7 @@ class _Compiler:
     def take(self, pack: Pack) -> None:
         if pack.head is not None:
             self._head(pack.head)
-        mine: dict[str, str] = {}
+        mine: dict[str, tuple[Source, tuple[str | int, ...]]] = {}
         for source in pack.files:
             self._rules(source, mine)
             self._responses(source)
@@ -108,11 +114,12 @@ class _Compiler:
             self.languages.update(dict.fromkeys(languages))
         self.heads.append((str(head.tree.get("id", "")), str(head.tree.get("version", ""))))
 
-    def _rules(self, source: Source, mine: dict[str, str]) -> None:
-        for rule in read_rules(source, self._problems):
+    def _rules(self, source: Source, mine: dict[str, tuple[Source, tuple[str | int, ...]]]) -> None:
+        for rule, at in read_rules(source, self._problems):
             if rule.id in mine:
-                self._problems.append(f"{rule.where}: the rule {rule.id} stands at {mine[rule.id]} already; rename one")
-            mine[rule.id] = rule.where
+                first, place = mine[rule.id]
+                self._problems.add(source, at, f"the rule {rule.id} stands at {first.place(*place)} already; rename one")
+            mine[rule.id] = self.sources[rule.id] = (source, at)
             self.rules[rule.id] = rule
 
     def _responses(self, source: Source) -> None:
@@ -162,9 +169,9 @@ class _Compiler:
             if part not in self.failures and self.heads:
                 self._problems.append(f"on_failure.{part}: no pack says what happens when it fails; add it under on_failure")
         for rule in self.rules.values():
-            self._check_names(rule.where, rule.then)
-        for then, source in self.failures.values():
-            self._check_names(source.place("on_failure"), then)
+            self._check_names(*self.sources[rule.id], rule.then)
+        for part, (then, source) in self.failures.items():
+            self._check_names(source, ("on_failure", part), then)
         for locale in self.languages:
             for name in _REQUIRED:
                 if name not in self.responses.get(locale, {}):
@@ -173,18 +180,18 @@ class _Compiler:
             for name, text in texts.items():
                 self._check_text(name, text)
 
-    def _check_names(self, where: str, then: Then) -> None:
+    def _check_names(self, source: Source, at: tuple[str | int, ...], then: Then) -> None:
         if then.steer and then.steer not in self.guidance:
-            self._problems.append(f"{where}: unknown guidance {then.steer}; {nearest(then.steer, self.guidance)}")
+            self._problems.add(source, at, f"unknown guidance {then.steer}; {nearest(then.steer, self.guidance)}")
         if not then.response:
             return
         everywhere = {name for texts in self.responses.values() for name in texts}
         if then.response not in everywhere:
-            self._problems.append(f"{where}: unknown response {then.response}; {nearest(then.response, everywhere)}")
+            self._problems.add(source, at, f"unknown response {then.response}; {nearest(then.response, everywhere)}")
             return
         for locale in self.languages:
             if then.response not in self.responses.get(locale, {}):
-                self._problems.append(f"{where}: the response {then.response} is missing in {locale}; write it")
+                self._problems.add(source, at, f"the response {then.response} is missing in {locale}; write it")
 
     def _check_text(self, name: str, text: Text) -> None:
         limit = LONGEST_IMMINENT if name in self._imminent() else LONGEST

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from guardrail.core.decide import Rule, When
+from guardrail.core.decide import When
 from guardrail.policy.compile import Compiled, compile_packs, uses_handover
 from guardrail.policy.source import Pack, PolicyError
 from guardrail.policy.vignettes import read_vignettes
@@ -32,7 +32,7 @@ def lint(folders: Sequence[Path], today: datetime.date, responders: str | None =
     read_vignettes(compiled.packs, errors)
     if responders == "none":
         for rule in uses_handover(compiled.policy.rules):
-            errors.append(f"{rule.where}: {rule.id} hands over to a human, and responders is none; replace, or declare responders")
+            errors.append(f"{compiled.where(rule)}: {rule.id} hands over to a human, and responders is none; replace, or declare responders")
     return Report(compiled.policy.name, tuple(errors), tuple(_warnings(compiled, today)))
 
 
@@ -40,7 +40,7 @@ def _warnings(compiled: Compiled, today: datetime.date) -> list[str]:
     found: list[str] = []
     for pack in compiled.packs:
         found += _overdue(pack, today)
-    found += _shadowed(compiled.policy.rules)
+    found += _shadowed(compiled)
     declared = set(compiled.languages)
     for locale in compiled.policy.responses:
         if locale not in declared:
@@ -71,16 +71,17 @@ def _overdue(pack: Pack, today: datetime.date) -> list[str]:
     return []
 
 
-def _shadowed(rules: Sequence[Rule]) -> list[str]:
+def _shadowed(compiled: Compiled) -> list[str]:
     """Rules with the very condition of an earlier one that is as strict: they can never change anything."""
     found = []
+    rules = compiled.policy.rules
     for i, rule in enumerate(rules):
         for earlier in rules[:i]:
             if earlier.when == rule.when and earlier.then == rule.then:
-                found.append(f"{rule.where}: {rule.id} repeats {earlier.id}; take one out")
+                found.append(f"{compiled.where(rule)}: {rule.id} repeats {earlier.id}; take one out")
                 break
         if _is_empty(rule.when):
-            found.append(f"{rule.where}: {rule.id} can never fire; widen its severity or latch")
+            found.append(f"{compiled.where(rule)}: {rule.id} can never fire; widen its severity or latch")
     return found
 
 

@@ -21,8 +21,8 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 _OF = {"inbound": frozenset((*CATEGORIES, *CUES, "minor", "emotion")), "outbound": frozenset(OUTBOUND_SIGNALS)}
 
 
-def read_rules(source: Source, problems: Problems) -> Iterator[Rule]:
-    """The rules of a file, each with its place. What is wrong is added to ``problems``."""
+def read_rules(source: Source, problems: Problems) -> Iterator[tuple[Rule, At]]:
+    """The rules of a file, each with where it stands in it. What is wrong is added to ``problems``."""
     listed = source.tree.get("rules", [])
     if not isinstance(listed, list):
         problems.add(source, ("rules",), "rules must be a list; begin each rule with a dash")
@@ -31,7 +31,7 @@ def read_rules(source: Source, problems: Problems) -> Iterator[Rule]:
         before = len(problems)
         rule = _Reader(source, problems).rule(("rules", i), raw)
         if rule is not None and len(problems) == before:
-            yield rule
+            yield rule, ("rules", i)
 
 
 def read_then(source: Source, problems: Problems, at: At, raw: Any) -> Then:
@@ -91,7 +91,7 @@ class _Reader:
         when = self.when((*at, "when"), raw["when"])
         then = self.then((*at, "then"), raw["then"])
         rule_id, source = self._text(at, raw, "id"), self._text(at, raw, "source")
-        return Rule(rule_id, when, then, source, self._source.place(*at))
+        return Rule(rule_id, when, then, source)
 
     def when(self, at: At, raw: Any) -> When:
         raw = self._mapping(at, raw, WHEN_KEYS, "when")

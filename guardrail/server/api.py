@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, cast
 
 import msgspec
 from starlette.applications import Starlette
@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from escalation.case import State
 from escalation.store import Conflict, NotFound, StoreError
 from guardrail import __version__
 from guardrail.server.services import Services
@@ -101,7 +102,7 @@ class _Api:
             limit = 0
         if not 1 <= limit <= 1000:
             raise HTTPException(400, "limit must be a whole number from 1 to 1000")
-        found, cursor = await _stored(self._services.desk.find(state, limit, query.get("cursor")))
+        found, cursor = await _stored(self._services.desk.find(cast("State | None", state), limit, query.get("cursor")))
         return _json({"items": [case.public() for case in found], "next": cursor})
 
     async def case(self, request: Request) -> Response:

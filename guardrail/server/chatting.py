@@ -89,7 +89,7 @@ class Chatting:
         finally:
             await watch.stop()
             await self._close_answer()
-        self._services.metrics.exchange(self._dialect.name, self._outcome())
+        self._services.exchanged(self._id, self._conversation, self._dialect.name, self._outcome(), self._exchange.action)
         self._services.metrics.added_latency(perf_counter() - begun - self._awaited)
 
     def _outcome(self) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import entry_points
-from typing import Protocol, cast, runtime_checkable
+from typing import Protocol, cast
 
 from guardrail.core.events import Scan, Scanned
 from guardrail.core.model import Context, Direction, Failed, Finding
@@ -18,11 +18,11 @@ PLUGINS = "guardrail.detectors"
 """Entry-point group: each entry is called without arguments and gives a ``Detector``."""
 
 
-@runtime_checkable
 class Quiet(Protocol):
-    """A detector that can say cheaply that it would find nothing in a text, nor in any part cut at its clauses."""
+    """What a detector may have besides: to say cheaply that it would find nothing in a text, nor in any part of
+    it that is cut at its clauses."""
 
-    def quiet(self, text: str, direction: Direction) -> bool: ...
+    def __call__(self, text: str, direction: Direction) -> bool: ...
 
 
 class Scanner:
@@ -33,13 +33,16 @@ class Scanner:
         self._by_direction: dict[Direction, tuple[Detector, ...]] = {
             direction: tuple(d for d in detectors if direction in d.directions) for direction in ("inbound", "outbound")
         }
+        self._quiet: dict[Direction, tuple[Quiet | None, ...]] = {
+            direction: tuple(getattr(d, "quiet", None) for d in found) for direction, found in self._by_direction.items()
+        }
         self._pool = ThreadPoolExecutor(WORKERS, "detector") if any(d.blocking for d in detectors) else None
 
     async def scan(self, effect: Scan) -> Scanned:
         """Have every detector look at every cut."""
-        detectors = self._by_direction[effect.direction]
-        if all(_is_quiet(d, effect) for d in detectors):
+        if self._is_quiet(effect):
             return Scanned(self._now())
+        detectors = self._by_direction[effect.direction]
         context = Context(effect.direction, effect.history, effect.locale, effect.audience)
         texts = [look.window(cut)[1] for look in effect.looks for cut in look.cuts]
         columns = [await self._column(d, texts, context) for d in detectors]
@@ -54,18 +57,21 @@ class Scanner:
         done, _ = await asyncio.wait(jobs, timeout=detector.deadline)
         return [job.result() if job in done else Failed(detector.name, "deadline") for job in jobs]
 
+    def _is_quiet(self, effect: Scan) -> bool:
+        for quiet in self._quiet[effect.direction]:
+            if quiet is None:
+                return False
+            try:
+                for look_ in effect.looks:
+                    if not quiet(look_.text, effect.direction):
+                        return False
+            except Exception:
+                return False  # the whole look will fail too, and say so
+        return True
+
     def close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _is_quiet(detector: Detector, effect: Scan) -> bool:
-    if not isinstance(detector, Quiet):
-        return False
-    try:
-        return all(detector.quiet(look.text, effect.direction) for look in effect.looks)
-    except Exception:
-        return False  # the whole look will fail too, and say so
 
 
 def plugins() -> list[Detector]:

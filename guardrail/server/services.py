@@ -185,9 +185,17 @@ class Services:
 
     def record(self, effect: Record, exchange: str, conversation: str) -> None:
         self.metrics.verdict(effect.verdict)
+        if effect.verdict.action == "pass" and not effect.verdict.trail:
+            return  # nothing was seen and nothing done: the exchange's own record says so
         self.journal.append(
             "verdict", verdict_fields(effect.verdict, exchange=exchange, conversation=conversation, enacted=effect.enacted)
         )
+
+    def exchanged(self, exchange: str, conversation: str, dialect: str, outcome: str, action: str) -> None:
+        """One exchange is over: the line every exchange has in the journal."""
+        self.metrics.exchange(dialect, outcome)
+        fields = {"exchange": exchange, "conversation": conversation, "dialect": dialect, "outcome": outcome, "action": action}
+        self.journal.append("exchange", fields)
 
     def fault(self, kind: str, *, exchange: str, case: str = "") -> None:
         """Something failed and was answered."""
