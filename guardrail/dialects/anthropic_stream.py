@@ -28,7 +28,7 @@ class _Event(msgspec.Struct, gc=False):
     index: int = 0
     delta: Block | None = None
     content_block: Block | None = None
-    message: _Start | None = None
+    message: _Start | str | None = None  # a string in the errors of some gateways
     error: Any = None
 
 
@@ -69,7 +69,7 @@ class AnthropicReader(EventReader):
             pieces = pieces_of(read.delta, read.index)
         if read.content_block is not None:
             pieces += self._begin(read.content_block, read.index)
-        if read.message is not None and read.message.content:
+        if isinstance(read.message, _Start) and read.message.content:
             for index, block in enumerate(read.message.content):
                 pieces += self._begin(block, index)
         self._open.update([piece.channel for piece in pieces])
