@@ -83,7 +83,6 @@ class AnthropicReader(EventReader):
         return pieces_of(block, index)
 
     def _stop(self, index: int) -> tuple[str, ...]:
-        self._calls.discard(index)
         closing = tuple(name for name in (f"thinking:{index}", f"content:{index}") if name in self._open)
         self._open.difference_update(closing)
         return closing

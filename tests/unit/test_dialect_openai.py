@@ -442,6 +442,23 @@ def test_after_a_cut_the_stream_goes_on_as_the_one_that_began() -> None:
     ]
 
 
+def test_the_role_is_given_when_the_upstream_did_not() -> None:
+    writer = dialect.writer(ASK, reply_id="i", created=1)
+    for frame in frames(chunk(content="a"), DONE)[:1]:
+        writer.released(frame)
+    assert [x["delta"] for c in sent(writer.say("b")) for x in c["choices"]] == [
+        {"role": "assistant", "content": ""},
+        {"content": "b"},
+    ]
+
+
+def test_reasoning_goes_on_in_the_field_it_began_in() -> None:
+    writer = dialect.writer(ASK, reply_id="i", created=1)
+    for frame in frames(chunk(role="assistant", reasoning="a"), DONE)[:1]:
+        writer.released(frame)
+    assert sent(writer.say("b", "thinking:0"))[0]["choices"][0]["delta"] == {"reasoning": "b"}
+
+
 def test_usage_is_written_once() -> None:
     writer = dialect.writer(Chat(ASK.messages, include_usage=True), reply_id="i", created=1)
     stream = (
