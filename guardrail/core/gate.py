@@ -8,6 +8,7 @@ wait: to the end of their clause, of their sentence, or of the whole reply.
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 
@@ -18,6 +19,8 @@ from guardrail.core.model import Refusal
 from guardrail.core.ports import Frame
 from guardrail.core.segments import boundaries
 
+HINT = re.compile(r"[.!?…;:,\n。！？；：、，\"'”’»)\]*_」』）]")
+"""What may end a clause, or go on ending it."""
 WINDOW = 2000
 """Code points of the reply so far that are judged at each cut; also the longest clause."""
 
@@ -66,6 +69,7 @@ class _Channel:
         "drops",
         "ended",
         "floor",
+        "hinted",
         "inspected",
         "received",
         "sentence",
@@ -84,7 +88,15 @@ class _Channel:
         self.sentences: deque[int] = deque()  # ends of sentences found and not yet inspected
         self.dropping = False  # the sentence that harmed has not ended yet
         self.ended = False
+        self.hinted = False  # what came last may end a clause, depending on what comes next
         self.drops: list[Drop] = []
+
+    def add(self, text: str) -> bool:
+        """Take text; whether it may have ended a clause. Nearly every word of a stream has not."""
+        self.tail += text
+        self.received += len(text)
+        hinted, self.hinted = self.hinted, HINT.search(text) is not None
+        return hinted or self.hinted or self.received - self.cut > WINDOW
 
     def new_cuts(self) -> list[int]:
         start = self.cut - self.base
@@ -117,26 +129,30 @@ class Gate:
         self._due: list[tuple[str, int]] = []  # cuts to be judged, in the order their text arrived
         self._amount = 0
         self._ended = False
+        self.is_whole = True
+        """Nothing has been dropped."""
 
     def offer(self, frame: Frame) -> None:
         """Take a frame. Raises ``Refusal`` when more text is held than may be."""
         places = []
-        touched: dict[str, None] = {}
+        touched: list[str] = []
         for piece in frame.pieces:
-            channel = self._channels.setdefault(piece.channel, _Channel())
+            channel = self._channels.get(piece.channel)
+            if channel is None:
+                channel = self._channels[piece.channel] = _Channel()
             start = channel.received
-            channel.tail += piece.text
-            channel.received += len(piece.text)
-            self._amount += len(piece.text)
+            if channel.add(piece.text):
+                touched.append(piece.channel)
+            self._amount += channel.received - start
             places.append((piece.channel, start, channel.received))
-            touched[piece.channel] = None
         for name in frame.closes:
             if (closing := self._channels.get(name)) is not None:
                 closing.ended = True
                 places.append((name, closing.received, closing.received))
-                touched[name] = None
+                touched.append(name)
         self._held.append(Held(frame, tuple(places)))
-        self._find(touched)
+        if touched:
+            self._find(touched)
         if frame.end:
             self.finish()
         if self._amount > self._limit:
@@ -149,9 +165,9 @@ class Gate:
         self._waiting = []
         for channel in self._channels.values():
             channel.ended = True
-        self._find(dict.fromkeys(self._channels))
+        self._find(list(self._channels))
 
-    def _find(self, names: dict[str, None]) -> None:
+    def _find(self, names: list[str]) -> None:
         for name in names:
             channel = self._channels[name]
             cuts = channel.new_cuts()
@@ -217,6 +233,7 @@ class Gate:
         end = channel.sentences[0] if channel.sentences else cut
         channel.dropping = not channel.sentences and not channel.ended
         channel.drops.append(Drop(start, end, instead))
+        self.is_whole = False
         self._due = [(n, c) for n, c in self._due if n != name or c > end]
         self._waiting = [(n, c) for n, c in self._waiting if n != name or c > end]
         channel.floor = end
@@ -236,9 +253,15 @@ class Gate:
         """Frames that may be released now, in order, each handed out once."""
         if self._grain == "whole" and not (self._ended and not self._due):
             return
-        while self._held and all(end <= self._channels[name].inspected for name, _, end in self._held[0].places):
-            held = self._held.popleft()
-            self._amount -= sum(end - start for _, start, end in held.places)
+        channels = self._channels
+        while self._held:
+            held = self._held[0]
+            for name, start, end in held.places:
+                if end > channels[name].inspected:
+                    return
+            self._held.popleft()
+            for _, start, end in held.places:
+                self._amount -= end - start
             yield held
 
     def kept(self, name: str, start: int, end: int, text: str) -> str | None:

@@ -241,21 +241,25 @@ class Reply:
         return b"".join(out)
 
     def _write(self, held: Held) -> bytes:
-        kept = [
-            self._gate.kept(p.channel, s, e, p.text)
-            for p, (_, s, e) in zip(held.frame.pieces, held.places, strict=False)
-        ]
-        if self._writer is None or all(text is None for text in kept):
+        assert self._writer is not None
+        if self._gate.is_whole or not self._is_touched(held):
             for piece in held.frame.pieces:
-                self._said.setdefault(piece.channel, []).append(piece.text)
-            if self._writer is not None:
-                self._writer.released(held.frame)
+                said = self._said.get(piece.channel)
+                if said is None:
+                    said = self._said[piece.channel] = []
+                said.append(piece.text)
+            self._writer.released(held.frame)
             return held.frame.raw
         out = self._say_kept(held)
         if held.frame.closes or held.frame.end or held.frame.tools:
             # Text that may not go is in the same frame as an end: the frame is lost, so we write the end.
             out += self._close()
         return out
+
+    def _is_touched(self, held: Held) -> bool:
+        """Whether some of a frame's text was dropped."""
+        pairs = zip(held.frame.pieces, held.places, strict=False)
+        return any(self._gate.kept(p.channel, start, end, p.text) is not None for p, (_, start, end) in pairs)
 
     def _say_kept(self, held: Held) -> bytes:
         out = []
