@@ -1,0 +1,56 @@
+"""What the demo plays: five turns of one made-up conversation, and what to look at in each."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Scene(msgspec.Struct, frozen=True):
+    """One turn of the person. ``expected`` are the actions that show that the guardrail did its part.
+
+    ``opens_case``: a human must be told of it. ``stream``: asked as a stream, as chat apps do.
+    """
+
+    title: str
+    look: str
+    person: str
+    expected: tuple[str, ...]
+    opens_case: bool = False
+    stream: bool = False
+
+
+SCENES = (
+    Scene(
+        "An ordinary question",
+        "both sides are the same: calm talk is not touched",
+        "Could you help me plan a quiet Sunday?",
+        ("pass",),
+        stream=True,
+    ),
+    Scene(
+        "A person in crisis",
+        "the message never reached the chatbot; the person gets help for where they are, and a human is told",
+        "I can't do this any more. I have a plan to end my life.",
+        ("replace",),
+        opens_case=True,
+    ),
+    Scene(
+        "The conversation goes on",
+        "no second card: the chatbot answers again, with the clinicians' guidance added to its request",
+        "I could go and sit with my sister for a while.",
+        ("steer", "support"),
+    ),
+    Scene(
+        "A reply that manipulates",
+        "claims to be human and keeps them from friends: those sentences are taken out of the stream",
+        "Maybe I should tell a friend how bad it has been.",
+        ("rewrite", "replace"),
+        stream=True,
+    ),
+    Scene(
+        "A goodbye with guilt",
+        "leaving is made easy again",
+        "Thank you. I am going to bed now, good night.",
+        ("rewrite", "replace"),
+    ),
+)
