@@ -10,10 +10,10 @@ from starlette.requests import Request
 from starlette.responses import StreamingResponse
 from starlette.routing import Route
 
-from guardrail.server.upstream import new_transport
+from guardrail.server.upstream import ExactTransport
 
 UPSTREAM = os.environ.get("BENCH_UPSTREAM", "")
-transport = new_transport()
+transport = ExactTransport()
 
 
 async def forward(request: Request) -> StreamingResponse:

@@ -251,7 +251,7 @@ class Reply:
             self._writer.released(held.frame)
             return held.frame.raw
         out = self._say_kept(held)
-        if held.frame.closes or held.frame.end or held.frame.tools:
+        if _closes_content(held.frame) or held.frame.end or held.frame.tools:
             # Text that may not go is in the same frame as an end: the frame is lost, so we write the end.
             out += self._close()
         return out

@@ -58,6 +58,7 @@ class Chatting:
         self._services, self._upstream, self._dialect = services, upstream, dialect
         self._scope, self._receive, self._client = scope, receive, send
         self._id = secrets.token_hex(12)
+        self._about = read_headers(scope["headers"])
         self._exchange = Exchange(services.policy, dialect, services.help, services.terms)
         self._body = b""
         self._located: Located | None = None
@@ -76,8 +77,7 @@ class Chatting:
     async def run(self) -> None:
         """Answer the request."""
         begun = perf_counter()
-        about = read_headers(self._scope["headers"])
-        opened = await self._open(about)
+        opened = await self._open(self._about)
         if opened is None:
             return
         keepalive = self._services.settings.limits.keep_alive
@@ -185,9 +185,10 @@ class Chatting:
                 self._end = effect
             case Replied():
                 if self._located is not None:
-                    self._services.finder.replied(self._located, effect.texts, self._services.now())
+                    conversation = self._about.caller.conversation
+                    self._services.finder.replied(self._located, conversation, effect.texts, self._services.now())
             case Commit():
-                return await self._services.commit(effect, self._id, self._conversation, self._about_place())
+                return await self._services.commit(effect, self._id, self._conversation, self._place())
             case CloseUpstream():
                 await self._close_answer()
             case Fault():
@@ -198,9 +199,8 @@ class Chatting:
     def _conversation(self) -> str:
         return self._located.state.id if self._located else ""
 
-    def _about_place(self) -> tuple[str | None, str]:
-        about = read_headers(self._scope["headers"])
-        settings = self._services.settings
+    def _place(self) -> tuple[str | None, str]:
+        about, settings = self._about, self._services.settings
         return about.country or settings.default_country, about.locale or settings.default_locale
 
     async def _save(self, effect: SaveState) -> None:

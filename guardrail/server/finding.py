@@ -55,12 +55,13 @@ class Finder:
 
     def __init__(self, chain: Chain, store: Conversations, size: int = 10_000) -> None:
         self._chain, self._store, self._size = chain, store, size
-        self._recent: OrderedDict[Prefix, _Recent] = OrderedDict()
+        self._recent: OrderedDict[tuple[str | None, Prefix], _Recent] = OrderedDict()
 
     async def find(self, chat: Chat, caller: Caller, at: float) -> Located:
         """Never fails: a store that does not answer gives a new conversation, marked ``store_failed``."""
         trail = self._chain.trail(chat.messages, caller.user)
-        recent = self._recent.get(trail.whole)
+        key = (caller.conversation, trail.whole)
+        recent = self._recent.get(key)
         if recent is not None and self._is_retry(recent, trail, caller, at):
             # Judged from where the first attempt was judged, so that it gets the same answer and case.
             cases = self._store.peek(recent.located.state.id)
@@ -72,8 +73,8 @@ class Finder:
             located = await self._look_up(trail, caller, chat.messages)
         except StoreFailed:
             located = Located(State(_new_id()), 0, trail, store_failed=True)
-        self._recent[trail.whole] = _Recent(located, at, caller.retry)
-        self._recent.move_to_end(trail.whole)
+        self._recent[key] = _Recent(located, at, caller.retry)
+        self._recent.move_to_end(key)
         while len(self._recent) > self._size:
             self._recent.popitem(last=False)
         return located
@@ -113,9 +114,10 @@ class Finder:
             begin -= 1
         return begin
 
-    def replied(self, located: Located, texts: Sequence[str], at: float) -> None:
-        """The person has got one of these replies: the next request's history will begin with it."""
-        recent = self._recent.get(located.trail.whole)
+    def replied(self, located: Located, conversation: str | None, texts: Sequence[str], at: float) -> None:
+        """The person has got one of these replies: the next request's history will begin with it.
+        ``conversation`` is the name the app gave, as in ``Caller``."""
+        recent = self._recent.get((conversation, located.trail.whole))
         if recent is not None:
             recent.finished = True
         for text in texts:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import aiohttp
 import httpx
+import yarl
 from httpx_aiohttp import AiohttpTransport
 
 from guardrail.core.events import UpstreamFault
@@ -73,7 +74,7 @@ class HttpUpstream:
         self._base = httpx.URL(base_url.rstrip("/") + "/")
         self._prefix = base_url.rstrip("/")
         self._urls: dict[str, httpx.URL] = {}
-        self._transport = transport or new_transport()
+        self._transport = transport or ExactTransport()
         self._timeout = {"connect": 10.0, "read": header_timeout, "pool": 10.0, "write": idle_timeout}
         self._idle = idle_timeout
 
@@ -99,9 +100,28 @@ class HttpUpstream:
         await self._transport.aclose()
 
 
-def new_transport() -> httpx.AsyncBaseTransport:
-    """The transport to the upstream: one pool, made in the running loop when first used."""
-    return AiohttpTransport(client=_session)
+class ExactTransport(AiohttpTransport):
+    """The transport to the upstream: one pool, made in the running loop when first used.
+
+    aiohttp rewrites URLs it is given as text (``%2F`` becomes ``/``), which would ask the upstream for
+    something else than the client did. Given as encoded URLs it leaves them alone.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(client=self)
+        self._session: aiohttp.ClientSession | None = None
+
+    def __call__(self) -> Any:
+        return self
+
+    def request(self, *, url: str, **options: Any) -> Any:
+        if self._session is None:
+            self._session = _session()
+        return self._session.request(url=yarl.URL(url, encoded=True), **options)
+
+    async def aclose(self) -> None:
+        if self._session is not None:
+            await self._session.close()
 
 
 def _session() -> aiohttp.ClientSession:

@@ -36,7 +36,7 @@ def chat(*texts: str, system: str = "") -> Chat:
 async def exchange(finder: Finder, store: Conversations, request: Chat, reply: str, at: float = 10.0, **caller: str) -> Located:
     located = await finder.find(request, Caller(**caller), at)
     store.remember(State(located.state.id, HIGH))
-    finder.replied(located, (reply,), at)
+    finder.replied(located, caller.get("conversation"), (reply,), at)
     return located
 
 
