@@ -85,8 +85,10 @@ def _play(screen: Screen, stack: contextlib.ExitStack, bot: str, guarded: str, n
 def _check(scene: Scene, plain: Said, safe: Said) -> None:
     if safe.action not in scene.expected:
         raise DemoFailed(f"“{scene.title}” ended with the action {safe.action or 'none'}, not {' or '.join(scene.expected)}")
-    if (safe.text == plain.text) != (safe.action == "pass"):
-        raise DemoFailed(f"“{scene.title}”: what the person read does not fit the action {safe.action}")
+    if safe.action == "pass" and safe.text != plain.text:
+        raise DemoFailed(f"“{scene.title}”: a calm reply was changed")
+    if scene.never and (scene.never not in plain.text or scene.never in safe.text):
+        raise DemoFailed(f"“{scene.title}”: the harmful words were not kept from the person")
 
 
 def _next_case(notices: Notices) -> dict[str, Any]:
