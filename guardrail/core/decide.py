@@ -289,10 +289,12 @@ def _combine(
             resources.extend(kind for kind in then.resources if kind not in resources)
         if not response and _speaks(action, actions):
             response = then.response
-        if then.case and signal is not None and signal.name not in cases:
-            cases[signal.name] = CaseDraft(
-                signal.name, signal.severity, then.case.deadline, rule.id, signal.subject, signal.detail
-            )
+        if then.case and signal is not None:
+            known = cases.get(signal.name)
+            if known is None or then.case.deadline < known.deadline:
+                cases[signal.name] = CaseDraft(
+                    signal.name, signal.severity, then.case.deadline, rule.id, signal.subject, signal.detail
+                )
     strictest: Action = max(actions, key=ACTION_RANK.__getitem__, default="pass")
     top = _foremost(signals, view.direction)
     return Verdict(

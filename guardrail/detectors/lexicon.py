@@ -194,9 +194,15 @@ def _applies(entry: Entry, hit: _Hit, span: Span) -> bool:
     return True
 
 
+def _takes_over(entry: Entry) -> bool:
+    """Whether a counterweight makes a sentence somebody else's, or its opposite: then even ``high`` was not said.
+    Laughter, a trifle or an old story next to it does not."""
+    return entry.within in ("around", "sentence") and entry.frame != "idiom" and not entry.time
+
+
 def _lower(hit: _Hit, entry: Entry) -> None:
     floor = 0
-    if entry.within in ("message", "history") and hit.severity >= Severity.HIGH and hit.entry.subject == "self":
+    if hit.entry.to >= Severity.HIGH and hit.entry.subject == "self" and not _takes_over(entry):
         floor = entry.keep
     lowered = max(entry.to, floor)
     if lowered < hit.severity:
