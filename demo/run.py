@@ -84,7 +84,9 @@ def _play(screen: Screen, stack: contextlib.ExitStack, bot: str, guarded: str, n
 
 def _check(scene: Scene, plain: Said, safe: Said) -> None:
     if safe.action not in scene.expected:
-        raise DemoFailed(f"“{scene.title}” ended with the action {safe.action or 'none'}, not {' or '.join(scene.expected)}")
+        raise DemoFailed(
+            f"“{scene.title}” ended with the action {safe.action or 'none'}, not {' or '.join(scene.expected)}"
+        )
     if safe.action == "pass" and safe.text != plain.text:
         raise DemoFailed(f"“{scene.title}”: a calm reply was changed")
     if scene.never and (scene.never not in plain.text or scene.never in safe.text):
@@ -102,7 +104,9 @@ def _next_case(notices: Notices) -> dict[str, Any]:
 def _show_case(screen: Screen, case: dict[str, Any]) -> None:
     screen.say(f"=> A human is told: {case['type']} arrived at the webhook, signature verified.", "green")
     screen.say(f"severity {case['severity']} of 4, {case['category']}, answer by {case['deadline']}", indent="   ")
-    screen.say(f"rule {case['rule']} of policy {case['policy']}, country {case['country']}, case {case['id']}", indent="   ")
+    screen.say(
+        f"rule {case['rule']} of policy {case['policy']}, country {case['country']}, case {case['id']}", indent="   "
+    )
     screen.say(f"{case['summary']}", indent="   ")
     screen.say("No word of the person is in it: it is built from signals.", "dim", indent="   ")
 

@@ -34,12 +34,18 @@ class Screen:
     def beside(self, left: tuple[str, str], right: tuple[str, str]) -> None:
         """Two texts side by side, each a heading and a body."""
         width = (self.width - len(_GAP)) // 2
-        heads = [[(line, "red") for line in _wrapped(left[0], width)], [(line, "green") for line in _wrapped(right[0], width)]]
+        heads = [
+            [(line, "red") for line in _wrapped(left[0], width)],
+            [(line, "green") for line in _wrapped(right[0], width)],
+        ]
         rows = list(zip_longest(*heads, fillvalue=("", "dim")))
         bodies = [[(line, "") for line in _wrapped(body, width)] for body in (left[1], right[1])]
         rows += list(zip_longest(*bodies, fillvalue=("", "")))
         for (one, its), (other, others) in rows:
-            print((self._cell(one, its, width) + self.paint(_GAP, "dim") + self._cell(other, others, 0)).rstrip(), flush=True)
+            print(
+                (self._cell(one, its, width) + self.paint(_GAP, "dim") + self._cell(other, others, 0)).rstrip(),
+                flush=True,
+            )
 
     def _cell(self, text: str, colour: str, width: int) -> str:
         padded = text.ljust(width)

@@ -54,7 +54,10 @@ def main() -> int:
     try:
         app = make_app(os.environ["WEBHOOK_SECRET"], lambda notice: print(json.dumps(notice, indent=2), flush=True))
     except (KeyError, ValueError):
-        print('WEBHOOK_SECRET is not set to a secret; make one with: echo "whsec_$(openssl rand -base64 32)"', file=sys.stderr)
+        print(
+            'WEBHOOK_SECRET is not set to a secret; make one with: echo "whsec_$(openssl rand -base64 32)"',
+            file=sys.stderr,
+        )
         return 2
     print(f"sample webhook receiver on http://{host}:{port}/cases", flush=True)
     uvicorn.run(app, host=host, port=int(port), log_level="warning")
