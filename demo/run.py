@@ -121,7 +121,7 @@ def _explore(screen: Screen, bot: str, guarded: str, data: Path) -> None:
         ("admin token", f"{data}/admin-token"),
         ("cases", f'curl -H "Authorization: Bearer {token}" {guarded}/guardrail/api/v1/cases'),
         ("metrics", f'curl -H "Authorization: Bearer {token}" {guarded}/guardrail/metrics'),
-        ("journal", f"{Path(sys.executable).with_name('guardrail')} journal verify --data {data}"),
+        ("journal", f"{sys.executable} -m guardrail.cli journal verify --data {data}"),
         ("talk to it", f"curl {guarded}/v1/chat/completions -H 'content-type: application/json' \\"),
     ):
         screen.raw(f"  {name:18}{what}")

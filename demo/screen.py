@@ -34,22 +34,13 @@ class Screen:
     def beside(self, left: tuple[str, str], right: tuple[str, str]) -> None:
         """Two texts side by side, each a heading and a body."""
         width = (self.width - len(_GAP)) // 2
-        heads = [
-            [(line, "red") for line in _wrapped(left[0], width)],
-            [(line, "green") for line in _wrapped(right[0], width)],
-        ]
-        rows = list(zip_longest(*heads, fillvalue=("", "dim")))
-        bodies = [[(line, "") for line in _wrapped(body, width)] for body in (left[1], right[1])]
-        rows += list(zip_longest(*bodies, fillvalue=("", "")))
-        for (one, its), (other, others) in rows:
-            print(
-                (self._cell(one, its, width) + self.paint(_GAP, "dim") + self._cell(other, others, 0)).rstrip(),
-                flush=True,
-            )
+        for one, other in zip_longest(_wrapped(left[0], width), _wrapped(right[0], width), fillvalue=""):
+            self._row(self.paint(one.ljust(width), "red"), self.paint(other, "green"))
+        for one, other in zip_longest(_wrapped(left[1], width), _wrapped(right[1], width), fillvalue=""):
+            self._row(one.ljust(width), other)
 
-    def _cell(self, text: str, colour: str, width: int) -> str:
-        padded = text.ljust(width)
-        return self.paint(padded, colour) if colour else padded
+    def _row(self, one: str, other: str) -> None:
+        print((one + self.paint(_GAP, "dim") + other).rstrip(), flush=True)
 
 
 def _wrapped(text: str, width: int) -> list[str]:

@@ -22,7 +22,7 @@ if sys.version_info < (3, 11):
     sys.exit(f"bootstrap: Python 3.11 or later is needed, this is {sys.version.split()[0]}: make PYTHON=python3.11")
 
 sys.path.insert(0, str(Path(__file__).parent))
-from pipwheel import NoPip, fetch  # noqa: E402 - our neighbour, found only now
+from pipwheel import NoPip, fetch
 
 ROOT = Path(__file__).resolve().parents[1]
 VENV = ROOT / ".venv"
@@ -95,9 +95,8 @@ def make() -> None:
     venv.create(VENV, with_pip=False)
     with tempfile.TemporaryDirectory() as folder:
         wheel = fetch(Path(folder), os.environ, say)
-        subprocess.run(
-            [PYTHON, wheel / "pip", "install", "--quiet", "--no-index", wheel], check=True, env=_environment()
-        )
+        command = [PYTHON, wheel / "pip", "install", "--quiet", "--no-index", wheel]
+        subprocess.run(command, check=True, env=_environment())
 
 
 def _pip(*arguments: str | Path) -> None:
