@@ -18,13 +18,14 @@ UNANSWERED: tuple[State, ...] = ("open", "notified", "expired")
 
 NEXT: Mapping[State, tuple[State, ...]] = {
     "open": ("notified", "acknowledged", "claimed", "resolved", "expired"),
-    "notified": ("acknowledged", "claimed", "resolved", "expired"),
+    "notified": ("open", "acknowledged", "claimed", "resolved", "expired"),
     "expired": ("acknowledged", "claimed", "resolved"),
-    "acknowledged": ("claimed", "resolved"),
-    "claimed": ("resolved",),
+    "acknowledged": ("open", "claimed", "resolved"),
+    "claimed": ("open", "resolved"),
     "resolved": (),
 }
-"""The state machine. ``expired``: the deadline passed unanswered; it pages again, wider."""
+"""The state machine. ``expired``: the deadline passed unanswered; it pages again, wider. Back to ``open``
+leads only a rise in severity: nobody has been told of that yet, and whoever answered, answered less."""
 
 
 class NewCase(msgspec.Struct, frozen=True):
@@ -49,7 +50,10 @@ class NewCase(msgspec.Struct, frozen=True):
 
 
 class Case(msgspec.Struct, frozen=True):
-    """A case as it stands. ``exchanges`` are those it came from, ``url`` where it can be looked at."""
+    """A case as it stands. ``exchanges`` are those it came from: the first, and at most 49 of the latest.
+
+    ``since`` is when it last began to wait for an answer: when it opened, or rose after it was answered.
+    """
 
     id: str
     conversation: str
@@ -58,6 +62,7 @@ class Case(msgspec.Struct, frozen=True):
     state: State
     opened_at: float
     deadline: float
+    since: float
     exchanges: tuple[str, ...] = ()
     subject: str = "self"
     country: str | None = None
@@ -119,6 +124,7 @@ def opened(new: NewCase) -> Case:
         state="open",
         opened_at=new.opened_at,
         deadline=new.deadline,
+        since=new.opened_at,
         exchanges=(new.exchange,) if new.exchange else (),
         subject=new.subject,
         country=new.country,
@@ -133,23 +139,48 @@ def opened(new: NewCase) -> Case:
 def joined(case: Case, new: NewCase) -> Case:
     """A later signal of the same matter. Severity only rises, and the deadline only comes nearer.
 
-    A rise, or word of it after somebody answered a lower one, is told again: it goes back to ``open``
-    unless somebody has claimed it.
+    A rise is told again to everybody. When somebody had answered, they answered something milder: the case
+    is open again, for anybody to take, and a deadline that was met and is past makes room for the new one.
     """
-    rises = new.severity > case.severity
-    state = "open" if rises and case.state != "claimed" else case.state
-    exchanges = case.exchanges if not new.exchange or new.exchange in case.exchanges else (*case.exchanges, new.exchange)
-    return msgspec.structs.replace(
+    seen = msgspec.structs.replace(
         case,
-        state=state,
-        severity=max(case.severity, new.severity),
-        deadline=min(case.deadline, new.deadline) if not case.is_answered or rises else case.deadline,
-        exchanges=exchanges[-50:],
-        summary=new.summary if rises else case.summary,
-        policy=new.policy if rises else case.policy,
-        rule=new.rule if rises else case.rule,
+        exchanges=_noted(case.exchanges, new.exchange),
+        country=case.country or new.country,
         updated_at=max(case.updated_at, new.opened_at),
     )
+    if new.severity > case.severity:
+        return _risen(seen, new)
+    return seen if case.is_answered else msgspec.structs.replace(seen, deadline=min(case.deadline, new.deadline))
+
+
+def _risen(case: Case, new: NewCase) -> Case:
+    risen = msgspec.structs.replace(
+        case,
+        state="expired" if case.state == "expired" else "open",
+        severity=new.severity,
+        deadline=min(case.deadline, new.deadline),
+        subject=new.subject,
+        summary=new.summary,
+        policy=new.policy,
+        rule=new.rule,
+    )
+    if not case.is_answered:
+        return risen
+    return msgspec.structs.replace(
+        risen,
+        since=new.opened_at,
+        deadline=risen.deadline if risen.deadline > new.opened_at else new.deadline,
+        acknowledged_at=None,
+        acknowledged_by="",
+        claimed_at=None,
+        claimed_by="",
+    )
+
+
+def _noted(exchanges: tuple[str, ...], exchange: str) -> tuple[str, ...]:
+    if not exchange or exchange in exchanges:
+        return exchanges
+    return (*exchanges[:1], *exchanges[1:][-48:], exchange)
 
 
 def rfc3339(at: float | None) -> str | None:

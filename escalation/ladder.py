@@ -8,8 +8,8 @@ import msgspec
 
 from escalation.case import Case
 
-REPEAT_AFTER = 15 * 60.0
-"""Seconds after which a case nobody answers is told again, once every rung has been told."""
+LONGEST_SILENCE = 15 * 60.0
+SHORTEST_SILENCE = 60.0
 
 
 class Rung(msgspec.Struct, frozen=True):
@@ -24,23 +24,30 @@ class Page(msgspec.Struct, frozen=True):
 
     key: str
     channels: tuple[str, ...]
-    first: bool
 
 
-def pages(case: Case, rungs: Sequence[Rung], now: float) -> list[Page]:
-    """Pages due for an unanswered case: its rungs, everybody at its deadline, and everybody again and again.
+def pages(case: Case, rungs: Sequence[Rung], everybody: Sequence[str], now: float) -> list[Page]:
+    """Pages due for an unanswered case, in order: its rungs, then everybody, again and again.
 
-    A case whose severity rose is told as if it were new: the severity is part of every key.
+    Everybody is told when the deadline has passed, and when nothing has got through to anybody yet. A case
+    whose severity rose is told as if it were new: the severity is part of every key.
     """
-    if case.is_answered:
+    if case.is_answered or not everybody:
         return []
-    everybody = tuple(dict.fromkeys(name for rung in rungs for name in rung.notify))
     due = [
-        Page(f"{case.severity}:rung:{i}", rung.notify, first=i == 0)
-        for i, rung in enumerate(rungs)
-        if now - case.opened_at >= rung.after
+        Page(f"{case.severity}:rung:{i}", rung.notify) for i, rung in enumerate(rungs) if now >= case.since + rung.after
     ]
-    if now >= case.deadline and everybody:
-        rounds = int((now - case.deadline) // REPEAT_AFTER)
-        due += [Page(f"{case.severity}:expired:{n}", everybody, first=False) for n in range(max(0, rounds - 1), rounds + 1)]
+    if now >= case.deadline:
+        due.append(_to_everybody(case, "expired", everybody, now - case.deadline))
+    elif case.state == "open" and now >= case.since + patience(case):
+        due.append(_to_everybody(case, "unheard", everybody, now - case.since))
     return due
+
+
+def patience(case: Case) -> float:
+    """Seconds between pages to everybody: the time the case itself gives, from a minute to 15."""
+    return min(LONGEST_SILENCE, max(SHORTEST_SILENCE, case.deadline - case.since))
+
+
+def _to_everybody(case: Case, why: str, everybody: Sequence[str], waited: float) -> Page:
+    return Page(f"{case.severity}:{why}:{int(waited // patience(case))}", tuple(everybody))
