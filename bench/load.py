@@ -26,7 +26,9 @@ async def _one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data:
     if not head.startswith(b"HTTP/1.1 200"):
         raise RuntimeError(f"unexpected answer: {head[:80]!r}")
     if not streamed and b"content-length" in head.lower():
-        length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length"))
+        length = next(
+            int(line.split(b":")[1]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length")
+        )
         await reader.readexactly(length)
         return 1
     events = 0
@@ -55,7 +57,9 @@ async def measure(port: int, *, streamed: bool, seconds: float, connections: int
     await asyncio.gather(*(worker() for _ in range(connections)))
     took = perf_counter() - begun
     latencies.sort()
-    return Measured(len(latencies) / took, events / took, latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)])
+    return Measured(
+        len(latencies) / took, events / took, latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)]
+    )
 
 
 async def first_event(port: int) -> float:

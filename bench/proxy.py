@@ -38,7 +38,9 @@ def free_port() -> int:
 @contextlib.contextmanager
 def process(core: int, command: list[str], port: int, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
     pinned = ["taskset", "-c", str(core), *command] if shutil.which("taskset") else command
-    child = subprocess.Popen(pinned, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    child = subprocess.Popen(
+        pinned, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     try:
         _await_port(port, child)
         yield child
@@ -71,12 +73,17 @@ def serve_command(upstream: int, port: int, data: str) -> list[str]:
 
 def ready_after(port: int, begun: float) -> float:
     while True:
-        with contextlib.suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{port}/guardrail/health/ready", timeout=1):
+        with (
+            contextlib.suppress(OSError),
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/guardrail/health/ready", timeout=1),
+        ):
             return time.monotonic() - begun
         time.sleep(0.005)
 
 
-def rounds(ports: dict[str, int], *, streamed: bool, seconds: float, times: int, connections: int) -> dict[str, list[Measured]]:
+def rounds(
+    ports: dict[str, int], *, streamed: bool, seconds: float, times: int, connections: int
+) -> dict[str, list[Measured]]:
     """Take turns, so that a slow moment of the machine meets both."""
     found: dict[str, list[Measured]] = {name: [] for name in ports}
     for turn in range(times):
@@ -100,7 +107,17 @@ def main() -> int:
         process(load_core, [sys.executable, "-m", "bench.stub", str(stub)], stub),
         process(
             core,
-            [sys.executable, "-m", "uvicorn", "bench.passthrough:app", "--port", str(bare), "--no-access-log", "--log-level", "error"],
+            [
+                sys.executable,
+                "-m",
+                "uvicorn",
+                "bench.passthrough:app",
+                "--port",
+                str(bare),
+                "--no-access-log",
+                "--log-level",
+                "error",
+            ],
             bare,
             BENCH_UPSTREAM=f"http://127.0.0.1:{stub}",
         ),
@@ -122,15 +139,26 @@ def report(json_: dict[str, list[Measured]], sse: dict[str, list[Measured]], sta
 
     ratio_json = middle(json_["guardrail"], "rate") / middle(json_["pass-through"], "rate")
     ratio_sse = middle(sse["guardrail"], "events") / middle(sse["pass-through"], "events")
-    print(f"{time.strftime('%Y-%m-%d')}  {platform.machine()}  {os.cpu_count()} cores  Python {platform.python_version()}")
+    print(
+        f"{time.strftime('%Y-%m-%d')}  {platform.machine()}  {os.cpu_count()} cores  Python {platform.python_version()}"
+    )
     for name in ("pass-through", "guardrail"):
         print(
             f"{name:13} json {middle(json_[name], 'rate'):8.0f} req/s  p50 {middle(json_[name], 'p50') * 1e3:6.2f} ms"
             f"  p99 {middle(json_[name], 'p99') * 1e3:6.2f} ms   sse {middle(sse[name], 'events'):9.0f} events/s"
         )
-    print(f"ratio         json {ratio_json:.2f} (target {TARGETS['json']})   sse {ratio_sse:.2f} (target {TARGETS['sse']})")
-    print(f"start to ready {started:.2f} s (target {START_WITHIN})   resident {memory:.0f} MB (target {RESIDENT_MB:.0f})")
-    good = ratio_json >= TARGETS["json"] and ratio_sse >= TARGETS["sse"] and started <= START_WITHIN and memory <= RESIDENT_MB
+    print(
+        f"ratio         json {ratio_json:.2f} (target {TARGETS['json']})   sse {ratio_sse:.2f} (target {TARGETS['sse']})"
+    )
+    print(
+        f"start to ready {started:.2f} s (target {START_WITHIN})   resident {memory:.0f} MB (target {RESIDENT_MB:.0f})"
+    )
+    good = (
+        ratio_json >= TARGETS["json"]
+        and ratio_sse >= TARGETS["sse"]
+        and started <= START_WITHIN
+        and memory <= RESIDENT_MB
+    )
     return 0 if good else 1
 
 

@@ -13,7 +13,10 @@ HISTORY = [
     {"role": "system", "content": "You are a helpful assistant."},
     {"role": "user", "content": "What could I cook this week without much work?"},
     {"role": "assistant", "content": "Soups, stews and trays of vegetables are all easy. Do you eat meat?"},
-    {"role": "user", "content": "Not really, and I have only one pot. I am home late most days, so quick things are better."},
+    {
+        "role": "user",
+        "content": "Not really, and I have only one pot. I am home late most days, so quick things are better.",
+    },
 ]
 
 

@@ -62,12 +62,26 @@ class Guard:
             if turn.role == "user":
                 found = self._look(turn.text, Context("inbound", history[:at], locale, audience))
                 step = judge(
-                    self.policy, found, state, direction="inbound", now=now, locale=locale or "en", country=country, audience=audience
+                    self.policy,
+                    found,
+                    state,
+                    direction="inbound",
+                    now=now,
+                    locale=locale or "en",
+                    country=country,
+                    audience=audience,
                 )
                 state = msgspec.structs.replace(step.state, episode=Episode())
         found = self._look(last.text, Context(judged, history, locale, audience))
         return judge(
-            self.policy, found, state, direction=judged, now=now, locale=locale or "en", country=country, audience=audience
+            self.policy,
+            found,
+            state,
+            direction=judged,
+            now=now,
+            locale=locale or "en",
+            country=country,
+            audience=audience,
         ).verdict
 
     def _look(self, text: str, context: Context) -> list[Finding]:
@@ -119,6 +133,10 @@ def _text(content: object) -> str:
     if content is None:
         return ""
     if isinstance(content, list):
-        parts = [p.get("text") for p in content if isinstance(p, Mapping) and p.get("type") in ("text", "input_text", "output_text")]
+        parts = [
+            p.get("text")
+            for p in content
+            if isinstance(p, Mapping) and p.get("type") in ("text", "input_text", "output_text")
+        ]
         return "\n".join(p for p in parts if isinstance(p, str))
     raise Refusal("a turn's content must be text or a list of parts")

@@ -66,7 +66,9 @@ class Bot(BaseHTTPRequestHandler):
         if self.command != "HEAD":
             self.wfile.write(body)
 
-    def stream(self, body: bytes, size: int = 40, pause: float = 0.0, tear: bool = False, kind: str = "text/event-stream") -> None:
+    def stream(
+        self, body: bytes, size: int = 40, pause: float = 0.0, tear: bool = False, kind: str = "text/event-stream"
+    ) -> None:
         self.send_response(200)
         self.send_header("content-type", kind)
         self.send_header("transfer-encoding", "chunked")

@@ -48,8 +48,16 @@ MARKS = {
     "SAFE": ("safe_now", 0),
 }
 RULES = (
-    Rule("in.4", When("inbound", ("suicide",), (4, 4)), Then("replace", "four", "stay", ("emergency_ambulance",), CaseRule(300))),
-    Rule("in.3", When("inbound", ("suicide",), (3, 3)), Then("replace", "three", "stay", ("suicide_crisis",), CaseRule(3600))),
+    Rule(
+        "in.4",
+        When("inbound", ("suicide",), (4, 4)),
+        Then("replace", "four", "stay", ("emergency_ambulance",), CaseRule(300)),
+    ),
+    Rule(
+        "in.3",
+        When("inbound", ("suicide",), (3, 3)),
+        Then("replace", "three", "stay", ("suicide_crisis",), CaseRule(3600)),
+    ),
     Rule("in.2", When("inbound", ("suicide",), (2, 2)), Then("support", "line", "listen", ("suicide_crisis",))),
     Rule("in.latched", When("inbound", (), (0, 2), latch=(3, 4)), Then("steer", steer="stay")),
     Rule("out.method", When("outbound", ("method_information",), (2, 4)), Then("replace", "unsafe")),
@@ -143,7 +151,9 @@ class Pump:
         request = Chat(messages, stream=stream, **chat)  # type: ignore[arg-type]
         return self.feed(Opened("x1", 100.0, request, state or State("c1"), known, store_failed=store_failed))
 
-    def answer(self, chunks: Iterable[bytes], *, stream: bool = True, status: int = 200, content_type: str | None = None) -> Pump:
+    def answer(
+        self, chunks: Iterable[bytes], *, stream: bool = True, status: int = 200, content_type: str | None = None
+    ) -> Pump:
         kind = content_type or (self.dialect.stream_type if stream else "application/json")
         self.feed(UpstreamHeaders(101.0, status, kind))
         for chunk in chunks:

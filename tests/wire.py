@@ -15,7 +15,14 @@ def openai_stream(words: Sequence[str], *, usage: bool = False, done: bool = Tru
     parts = [chunk({"role": "assistant", "content": ""}), *(chunk({"content": w}) for w in words), chunk({}, "stop")]
     if usage:
         counts = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
-        event = {"id": "chatcmpl-9", "object": "chat.completion.chunk", "created": 7, "model": "m", "choices": [], "usage": counts}
+        event = {
+            "id": "chatcmpl-9",
+            "object": "chat.completion.chunk",
+            "created": 7,
+            "model": "m",
+            "choices": [],
+            "usage": counts,
+        }
         parts.append(f"data: {json.dumps(event)}\n\n")
     if done:
         parts.append("data: [DONE]\n\n")
@@ -45,7 +52,14 @@ def openai_reply(text: str) -> bytes:
     message = {"role": "assistant", "content": text}
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     usage = {"prompt_tokens": 1, "completion_tokens": 2, "total_tokens": 3}
-    reply = {"id": "chatcmpl-9", "object": "chat.completion", "created": 7, "model": "m", "choices": [choice], "usage": usage}
+    reply = {
+        "id": "chatcmpl-9",
+        "object": "chat.completion",
+        "created": 7,
+        "model": "m",
+        "choices": [choice],
+        "usage": usage,
+    }
     return json.dumps(reply, ensure_ascii=False).encode()
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 from collections.abc import Sequence
 
-from guardrail import __version__
 import guardrail.cli.cases as cases
 import guardrail.cli.init as init
 import guardrail.cli.inspecting as inspecting
@@ -13,6 +12,7 @@ import guardrail.cli.journal as journal
 import guardrail.cli.policy as policy
 import guardrail.cli.resources as resources
 import guardrail.cli.serve as serve
+from guardrail import __version__
 
 COMMANDS = (serve, inspecting, init, policy, resources, cases, journal)
 
@@ -39,4 +39,3 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return code
-

@@ -76,13 +76,18 @@ def run_show(arguments: argparse.Namespace) -> int:
 
 
 def run_ack(arguments: argparse.Namespace) -> int:
-    return _with_store(arguments, lambda store: _said(arguments, store.acknowledge(arguments.id, _by(arguments), time.time())))
+    return _with_store(
+        arguments, lambda store: _said(arguments, store.acknowledge(arguments.id, _by(arguments), time.time()))
+    )
 
 
 def run_resolve(arguments: argparse.Namespace) -> int:
     outcome = cast("Outcome", arguments.outcome)
     return _with_store(
-        arguments, lambda store: _said(arguments, store.resolve(arguments.id, _by(arguments), outcome, arguments.note, time.time()))
+        arguments,
+        lambda store: _said(
+            arguments, store.resolve(arguments.id, _by(arguments), outcome, arguments.note, time.time())
+        ),
     )
 
 

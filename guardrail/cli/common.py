@@ -25,6 +25,8 @@ def add_json(command: argparse.ArgumentParser) -> None:
 def settings_of(arguments: argparse.Namespace, *, need_upstream: bool = False) -> Settings:
     """Settings from ``--config``, the environment and the command's own options. Raises ``SettingsError``."""
     overrides: dict[str, object] = {
-        name: getattr(arguments, name, None) for name in ("upstream", "listen", "data", "policies") if getattr(arguments, name, None)
+        name: getattr(arguments, name, None)
+        for name in ("upstream", "listen", "data", "policies")
+        if getattr(arguments, name, None)
     }
     return load(arguments.config, overrides, os.environ, need_upstream=need_upstream)

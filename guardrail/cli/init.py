@@ -15,7 +15,9 @@ def add_to(commands: Any) -> None:
         "init", help="write a commented guardrail.yaml", description=__doc__
     )
     command.add_argument("--upstream", default="http://127.0.0.1:9000", metavar="URL", help="the chatbot's base URL")
-    command.add_argument("--config", type=Path, default=Path("guardrail.yaml"), metavar="FILE", help="where to write it")
+    command.add_argument(
+        "--config", type=Path, default=Path("guardrail.yaml"), metavar="FILE", help="where to write it"
+    )
     command.set_defaults(run=run)
 
 

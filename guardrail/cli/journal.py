@@ -11,7 +11,9 @@ from guardrail.settings import SecretFileError, Settings, SettingsError, load_or
 
 
 def add_to(commands: Any) -> None:
-    command: argparse.ArgumentParser = commands.add_parser("journal", help="the record of decisions", description=__doc__)
+    command: argparse.ArgumentParser = commands.add_parser(
+        "journal", help="the record of decisions", description=__doc__
+    )
     verbs = command.add_subparsers(dest="verb", required=True, metavar="verify")
     verify = verbs.add_parser("verify", help="name what was altered, dropped, reordered or cut")
     add_data(verify)

@@ -20,7 +20,9 @@ def add_to(commands: Any) -> None:
     verbs = command.add_subparsers(dest="verb", required=True, metavar="lint|test")
     for name, what, run in (("lint", "find every error at once", run_lint), ("test", "run the vignettes", run_test)):
         verb = verbs.add_parser(name, help=what)
-        verb.add_argument("packs", nargs="*", metavar="PACK", help="pack names or folders (default: the configured ones)")
+        verb.add_argument(
+            "packs", nargs="*", metavar="PACK", help="pack names or folders (default: the configured ones)"
+        )
         verb.add_argument("--failures", action="store_true", help="show failures only") if name == "test" else None
         add_config(verb)
         add_json(verb)

@@ -15,7 +15,9 @@ from guardrail.settings import SettingsError
 
 
 def add_to(commands: Any) -> None:
-    command: argparse.ArgumentParser = commands.add_parser("resources", help="helplines and services", description=__doc__)
+    command: argparse.ArgumentParser = commands.add_parser(
+        "resources", help="helplines and services", description=__doc__
+    )
     verbs = command.add_subparsers(dest="verb", required=True, metavar="show|check|verify")
     show = verbs.add_parser("show", help="what a person in a country is shown")
     show.add_argument("country", metavar="CC", help="ISO 3166 code, e.g. DE")

@@ -20,7 +20,9 @@ _PLAIN = str.maketrans(
         **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u00b4\u0060\u02bc\uff07", "'"),
         **dict.fromkeys("\u201c\u201d\u201e\u201f\u00ab\u00bb\u2039\u203a", '"'),
         **dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2015\u2212", "-"),
-        **dict.fromkeys("\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "),
+        **dict.fromkeys(
+            "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "
+        ),
     }
 )
 _INVISIBLE = re.compile(
@@ -97,7 +99,9 @@ _LOOKALIKE = str.maketrans(
     "аеорсухіјѕԁһкмтвнгьαοενιρτυχκωσ",
     "aeopcyxijsdhkmtbhrbaoevipruxkwo",
 )
-_LEET = str.maketrans({"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "@": "a", "$": "s", "!": "i", "|": "l"})
+_LEET = str.maketrans(
+    {"0": "o", "1": "i", "3": "e", "4": "a", "5": "s", "7": "t", "8": "b", "@": "a", "$": "s", "!": "i", "|": "l"}
+)
 _LEET_L = str.maketrans({"1": "l"})
 _TOKEN = re.compile(r"[^\W_](?:[\w@$!|*+'-]*[\w@$!|*])?")
 _SPACED = re.compile(r"(?<!\w)\w(?:[ \t.,_*\-]{1,2}\w){2,}(?!\w)")

@@ -151,7 +151,13 @@ class _File:
         return words
 
     def _entry(
-        self, kind: Kind, at: tuple[str | int, ...], raw: Any, language: str, direction: Direction, words: Mapping[str, str]
+        self,
+        kind: Kind,
+        at: tuple[str | int, ...],
+        raw: Any,
+        language: str,
+        direction: Direction,
+        words: Mapping[str, str],
     ) -> Entry | None:
         before = len(self._problems)
         if not isinstance(raw, dict):
@@ -163,7 +169,10 @@ class _File:
         signals = tuple(raw.get("signals") or ([raw["signal"]] if "signal" in raw else []))
         for name in signals:
             if name not in SIGNALS:
-                self._wrong((*at, "signal" if "signal" in raw else "signals"), f"unknown signal {name}; {_nearest(name, sorted(SIGNALS))}")
+                self._wrong(
+                    (*at, "signal" if "signal" in raw else "signals"),
+                    f"unknown signal {name}; {_nearest(name, sorted(SIGNALS))}",
+                )
         bounded = raw.get("boundary", "word") == "word"
         pattern = self._pattern((*at, "any"), raw["any"], words, bounded)
         unless = self._pattern((*at, "unless"), raw.get("unless", []), words, bounded)
@@ -204,7 +213,12 @@ class _File:
                 self._wrong((*at, key), f"{key} must hold texts; quote each")
             elif isinstance(value, int) and not 0 <= value <= 5:
                 self._wrong((*at, key), f"{key} is out of range; write 0 to 4")
-        needed = {"shows": ("signal", "severity"), "raises": ("from", "to"), "weights": ("lowers_to",), "cues": ("signal",)}
+        needed = {
+            "shows": ("signal", "severity"),
+            "raises": ("from", "to"),
+            "weights": ("lowers_to",),
+            "cues": ("signal",),
+        }
         for key in ("id", "any", "match", "spare", *needed[kind]):
             if key not in raw:
                 self._wrong(at, f"an entry of {kind} needs {key}; add it")

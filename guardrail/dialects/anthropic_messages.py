@@ -24,8 +24,8 @@ _ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant", "system"
 
 
 class _Block(msgspec.Struct, gc=False):
-    type: str | None | UnsetType = UNSET
-    text: str | None | UnsetType = UNSET
+    type: str | UnsetType | None = UNSET
+    text: str | UnsetType | None = UNSET
     content: msgspec.Raw | UnsetType = UNSET
 
 
@@ -35,7 +35,7 @@ class _Message(msgspec.Struct, gc=False):
 
 
 class _Typed(msgspec.Struct, gc=False):
-    type: str | None | UnsetType = UNSET
+    type: str | UnsetType | None = UNSET
 
 
 class _OutputConfig(msgspec.Struct, gc=False):

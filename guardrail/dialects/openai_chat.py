@@ -36,13 +36,13 @@ _ROLES: Mapping[str, Role] = {
 
 class _Part(msgspec.Struct, gc=False):
     type: str | None = None
-    text: str | None | UnsetType = UNSET
+    text: str | UnsetType | None = UNSET
     refusal: str | None = None
 
 
 class _Message(msgspec.Struct, gc=False):
     role: str
-    content: str | list[_Part | str] | None | UnsetType = UNSET
+    content: str | list[_Part | str] | UnsetType | None = UNSET
     refusal: str | None = None
 
 

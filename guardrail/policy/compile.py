@@ -118,7 +118,9 @@ class _Compiler:
         for rule, at in read_rules(source, self._problems):
             if rule.id in mine:
                 first, place = mine[rule.id]
-                self._problems.add(source, at, f"the rule {rule.id} stands at {first.place(*place)} already; rename one")
+                self._problems.add(
+                    source, at, f"the rule {rule.id} stands at {first.place(*place)} already; rename one"
+                )
             mine[rule.id] = self.sources[rule.id] = (source, at)
             self.rules[rule.id] = rule
 
@@ -167,7 +169,9 @@ class _Compiler:
     def check(self) -> None:
         for part in FAILURES:
             if part not in self.failures and self.heads:
-                self._problems.append(f"on_failure.{part}: no pack says what happens when it fails; add it under on_failure")
+                self._problems.append(
+                    f"on_failure.{part}: no pack says what happens when it fails; add it under on_failure"
+                )
         for rule in self.rules.values():
             self._check_names(*self.sources[rule.id], rule.then)
         for part, (then, source) in self.failures.items():
@@ -196,14 +200,24 @@ class _Compiler:
     def _check_text(self, name: str, text: Text) -> None:
         limit = LONGEST_IMMINENT if name in self._imminent() else LONGEST
         if words(text.text) > limit:
-            self._problems.add(text.source, text.at, f"{name} has {words(text.text)} words; at most {limit} can be read then, shorten it")
+            self._problems.add(
+                text.source,
+                text.at,
+                f"{name} has {words(text.text)} words; at most {limit} can be read then, shorten it",
+            )
         for unknown in unknown_placeholders(text.text):
             self._problems.add(text.source, text.at, f"unknown placeholder {{{unknown}}}; use {{help}} or {{told}}")
         for number in typed_numbers(text.text):
-            self._problems.add(text.source, text.at, f"the number {number} is typed into a text; use {{help}}, which is dated and checked")
+            self._problems.add(
+                text.source,
+                text.at,
+                f"the number {number} is typed into a text; use {{help}}, which is dated and checked",
+            )
 
     def _imminent(self) -> set[str]:
-        return {r.then.response for r in self.rules.values() if r.when.severity[0] == 4 and r.when.direction == "inbound"}
+        return {
+            r.then.response for r in self.rules.values() if r.when.severity[0] == 4 and r.when.direction == "inbound"
+        }
 
     def policy(self, digest: str) -> Policy:
         rules = tuple(self.rules.values())

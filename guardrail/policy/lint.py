@@ -32,7 +32,9 @@ def lint(folders: Sequence[Path], today: datetime.date, responders: str | None =
     read_vignettes(compiled.packs, errors)
     if responders == "none":
         for rule in uses_handover(compiled.policy.rules):
-            errors.append(f"{compiled.where(rule)}: {rule.id} hands over to a human, and responders is none; replace, or declare responders")
+            errors.append(
+                f"{compiled.where(rule)}: {rule.id} hands over to a human, and responders is none; replace, or declare responders"
+            )
     return Report(compiled.policy.name, tuple(errors), tuple(_warnings(compiled, today)))
 
 
@@ -54,7 +56,11 @@ def _warnings(compiled: Compiled, today: datetime.date) -> list[str]:
             compiled.policy.on_failure.upstream,
         )
     }
-    found += [f"guidance: {name} is used by no rule; use it or take it out" for name in compiled.policy.guidance if name not in used]
+    found += [
+        f"guidance: {name} is used by no rule; use it or take it out"
+        for name in compiled.policy.guidance
+        if name not in used
+    ]
     return found
 
 

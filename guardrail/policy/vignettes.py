@@ -104,7 +104,13 @@ class _Reader:
             self._wrong(("audience",), "audience must be adult, minor or unknown; write one")
         if len(self._errors) > before:
             return None
-        return Vignette(raw["id"], cast("tuple[Turn, ...]", read), raw.get("locale"), raw.get("audience", "unknown"), raw.get("country"))
+        return Vignette(
+            raw["id"],
+            cast("tuple[Turn, ...]", read),
+            raw.get("locale"),
+            raw.get("audience", "unknown"),
+            raw.get("country"),
+        )
 
     def _turn(self, i: int, raw: Any) -> Turn | None:
         roles = [role for role in ("user", "assistant") if isinstance(raw, dict) and role in raw]
@@ -116,7 +122,9 @@ class _Reader:
                 self._wrong(("turns", i, key), f"unknown key {key}; {nearest(key, ('user', 'assistant', 'expect'))}")
         expect = raw.get("expect", {})
         if not isinstance(expect, dict):
-            self._wrong(("turns", i, "expect"), "expect must be a mapping; write expect: {severity: 3, action: replace}")
+            self._wrong(
+                ("turns", i, "expect"), "expect must be a mapping; write expect: {severity: 3, action: replace}"
+            )
             return None
         self._check_expect(i, expect)
         return Turn(roles[0], raw[roles[0]], expect, self._source.place(*self._at, "turns", i))

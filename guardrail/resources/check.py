@@ -38,7 +38,9 @@ def check(folder: Path, overlay: Path | None, only: Sequence[str], today: dateti
             notes.append(Note(code, "", str(error), finding=True))
             continue
         if not found:
-            notes.append(Note(code, "", "no file for this country: its people see the international wording", finding=bool(only)))
+            notes.append(
+                Note(code, "", "no file for this country: its people see the international wording", finding=bool(only))
+            )
         for resource in found:
             notes += _notes(code, resource, retired, today)
     return notes
@@ -53,7 +55,9 @@ def _notes(code: str, resource: Resource, retired: Sequence[Retired], today: dat
         if age != "fresh":
             what.append((f"{age}: was to be reviewed by {resource.next_review}", True))
     else:
-        what.append((f"{resource.status}, {resource.confidence} confidence: not shown until a human has checked it", False))
+        what.append(
+            (f"{resource.status}, {resource.confidence} confidence: not shown until a human has checked it", False)
+        )
     for number in retired_in(resource, code, retired):
         what.append((f"holds {number}, which is retired: it must not be shipped", True))
     for number in doubtful(resource, code):
@@ -67,7 +71,12 @@ def _notes(code: str, resource: Resource, retired: Sequence[Retired], today: dat
 
 def retired_in(resource: Resource, code: str, retired: Sequence[Retired]) -> list[str]:
     """Retired numbers of its country that a resource still shows."""
-    gone = {(digits(n.partition(" press ")[0]), n.partition(" press ")[2]) for r in retired if r.country == code for n in r.numbers}
+    gone = {
+        (digits(n.partition(" press ")[0]), n.partition(" press ")[2])
+        for r in retired
+        if r.country == code
+        for n in r.numbers
+    }
     return [c.dial for c in resource.channels if (digits(c.dial), c.menu_option) in gone]
 
 

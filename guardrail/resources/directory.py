@@ -72,7 +72,9 @@ class Directory:
     def unverified(self) -> list[str]:
         """Countries in use whose lines nobody of the operator's has verified."""
         return sorted(
-            code for code, found in self._loaded.items() if any(r.status == "active" and not r.is_verified for r in found)
+            code
+            for code, found in self._loaded.items()
+            if any(r.status == "active" and not r.is_verified for r in found)
         )
 
     def countries(self) -> list[str]:

@@ -35,7 +35,10 @@ def make_api(services: Services) -> Starlette:
         ("/api/v1/health", api.health, "GET"),
         ("/api/v1/cases", api.cases, "GET"),
         ("/api/v1/cases/{id}", api.case, "GET"),
-        *((f"/api/v1/cases/{{id}}/{verb}", api.act(verb), "POST") for verb in ("acknowledge", "claim", "reply", "resolve")),
+        *(
+            (f"/api/v1/cases/{{id}}/{verb}", api.act(verb), "POST")
+            for verb in ("acknowledge", "claim", "reply", "resolve")
+        ),
     ]
     routes = [
         Route(f"{PREFIX}/health/live", api.live),
@@ -56,7 +59,9 @@ def _with_token(services: Services, handler: Handler) -> Handler:
 
 
 def _json(value: object, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    return Response(msgspec.json.encode(value), status, {"cache-control": "no-store", **(headers or {})}, "application/json")
+    return Response(
+        msgspec.json.encode(value), status, {"cache-control": "no-store", **(headers or {})}, "application/json"
+    )
 
 
 async def _error(_: Request, error: Exception) -> Response:
@@ -185,7 +190,9 @@ OPENAPI: dict[str, object] = {
     "info": {"title": "crisis-guardrail", "version": __version__},
     "components": {"securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
     "paths": {
-        f"{PREFIX}/health/live": {"get": {"summary": "The process answers", "responses": {"200": {"description": "OK"}}}},
+        f"{PREFIX}/health/live": {
+            "get": {"summary": "The process answers", "responses": {"200": {"description": "OK"}}}
+        },
         f"{PREFIX}/health/ready": {"get": {"summary": "Takes traffic", "responses": {"200": {"description": "OK"}}}},
         f"{PREFIX}/metrics": {"get": _operation("Prometheus metrics")},
         f"{PREFIX}/api/v1/health": {"get": _operation("What is degraded, in detail")},

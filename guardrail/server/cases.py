@@ -37,7 +37,9 @@ def summary(draft: CaseDraft, verdict: Verdict) -> str:
     what = draft.category.replace("_", " ")
     detail = f" ({draft.detail})" if draft.detail else ""
     first = f"{what}{detail}, {_GRADES[draft.severity]} ({draft.severity}), {_SUBJECTS[draft.subject]}"
-    seen = [f"{s.name.replace('_', ' ')} {s.severity} [{s.pattern or s.detector}]" for s in verdict.signals if s.severity]
+    seen = [
+        f"{s.name.replace('_', ' ')} {s.severity} [{s.pattern or s.detector}]" for s in verdict.signals if s.severity
+    ]
     side = "in the person's message" if verdict.direction == "inbound" else "in the bot's reply"
     lines = [f"{first}. Seen {side}: {'; '.join(seen[:8])}." if seen else f"{first}."]
     if verdict.failures:

@@ -54,7 +54,9 @@ _SAVE_WITHIN = 0.1
 class Chatting:
     """One request on a path whose dialect we speak. Make one a request and await ``run`` once."""
 
-    def __init__(self, services: Services, upstream: Upstream, dialect: Dialect, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self, services: Services, upstream: Upstream, dialect: Dialect, scope: Scope, receive: Receive, send: Send
+    ) -> None:
         self._services, self._upstream, self._dialect = services, upstream, dialect
         self._scope, self._receive, self._client = scope, receive, send
         self._id = secrets.token_hex(12)
@@ -89,7 +91,9 @@ class Chatting:
         finally:
             await watch.stop()
             await self._close_answer()
-        self._services.exchanged(self._id, self._conversation, self._dialect.name, self._outcome(), self._exchange.action)
+        self._services.exchanged(
+            self._id, self._conversation, self._dialect.name, self._outcome(), self._exchange.action
+        )
         self._services.metrics.added_latency(perf_counter() - begun - self._awaited)
 
     def _outcome(self) -> str:
@@ -276,7 +280,11 @@ class Chatting:
         if self._start is not None:
             length = len(body) if done else None
             await self._client(
-                {"type": "http.response.start", "status": self._start.status, "headers": self._headers(self._start, length)}
+                {
+                    "type": "http.response.start",
+                    "status": self._start.status,
+                    "headers": self._headers(self._start, length),
+                }
             )
             self._started, self._start = True, None
         self._note_hold(bool(body))
@@ -300,7 +308,10 @@ class Chatting:
         if start.content_type is None and self._answer is not None:
             headers = end_to_end(self._answer.headers, frozenset((b"content-length", b"content-encoding")))
         else:
-            headers = [(b"content-type", (start.content_type or "application/json").encode()), (b"cache-control", b"no-cache")]
+            headers = [
+                (b"content-type", (start.content_type or "application/json").encode()),
+                (b"cache-control", b"no-cache"),
+            ]
         if length is not None:
             headers.append((b"content-length", str(length).encode()))
         headers.append((b"x-guardrail-exchange", self._id.encode()))
@@ -322,4 +333,3 @@ class Chatting:
             if isinstance(effect, SendBytes):
                 with contextlib.suppress(OSError):  # the client is gone, which the watch will see
                     await self._client({"type": "http.response.body", "body": effect.data, "more_body": True})
-

@@ -18,7 +18,9 @@ def serve(settings: Settings, say: Callable[[str], None]) -> int:
     """Serve until told to stop. Raises ``StartFailed`` with every reason when it cannot begin."""
     services = Services.open(settings, say)
     limits = settings.limits
-    upstream = HttpUpstream(settings.upstream, header_timeout=limits.upstream_headers, idle_timeout=limits.upstream_idle)
+    upstream = HttpUpstream(
+        settings.upstream, header_timeout=limits.upstream_headers, idle_timeout=limits.upstream_idle
+    )
     config = uvicorn.Config(
         App(services, upstream),
         host=settings.host,

@@ -34,7 +34,8 @@ class Scanner:
             direction: tuple(d for d in detectors if direction in d.directions) for direction in ("inbound", "outbound")
         }
         self._quiet: dict[Direction, tuple[Quiet | None, ...]] = {
-            direction: tuple(getattr(d, "quiet", None) for d in found) for direction, found in self._by_direction.items()
+            direction: tuple(getattr(d, "quiet", None) for d in found)
+            for direction, found in self._by_direction.items()
         }
         self._pool = ThreadPoolExecutor(WORKERS, "detector") if any(d.blocking for d in detectors) else None
 

@@ -14,7 +14,7 @@ import httpx
 import msgspec
 import structlog
 
-from escalation.case import Case, NewCase, Outcome
+from escalation.case import Case, Outcome
 from escalation.channels import AppriseChannel, Channel, WebhookChannel
 from escalation.desk import Desk
 from escalation.dispatcher import Dispatcher, Told
@@ -153,7 +153,9 @@ class Services:
 
     # --- what exchanges ask for
 
-    async def commit(self, effect: Commit, exchange: str, conversation: str, place: tuple[str | None, str]) -> Committed:
+    async def commit(
+        self, effect: Commit, exchange: str, conversation: str, place: tuple[str | None, str]
+    ) -> Committed:
         """Make a verdict's cases durable. ``told`` only when a channel is configured to tell a human."""
         opened = []
         durable = True
@@ -188,13 +190,20 @@ class Services:
         if effect.verdict.action == "pass" and not effect.verdict.trail:
             return  # nothing was seen and nothing done: the exchange's own record says so
         self.journal.append(
-            "verdict", verdict_fields(effect.verdict, exchange=exchange, conversation=conversation, enacted=effect.enacted)
+            "verdict",
+            verdict_fields(effect.verdict, exchange=exchange, conversation=conversation, enacted=effect.enacted),
         )
 
     def exchanged(self, exchange: str, conversation: str, dialect: str, outcome: str, action: str) -> None:
         """One exchange is over: the line every exchange has in the journal."""
         self.metrics.exchange(dialect, outcome)
-        fields = {"exchange": exchange, "conversation": conversation, "dialect": dialect, "outcome": outcome, "action": action}
+        fields = {
+            "exchange": exchange,
+            "conversation": conversation,
+            "dialect": dialect,
+            "outcome": outcome,
+            "action": action,
+        }
         self.journal.append("exchange", fields)
 
     def fault(self, kind: str, *, exchange: str, case: str = "") -> None:
@@ -203,7 +212,9 @@ class Services:
         if part == "upstream":
             self.metrics.upstream_error(reason)
         log.warning("a failure was answered", kind=kind, exchange=exchange)
-        self.journal.append("failure", {"part": part, "reason": kind, "exchange": exchange, **({"case": case} if case else {})})
+        self.journal.append(
+            "failure", {"part": part, "reason": kind, "exchange": exchange, **({"case": case} if case else {})}
+        )
 
     def warn_once(self, what: str, path: str) -> None:
         """Say something about a path the first time it is seen. Paths beyond a hundred are only counted."""
@@ -252,7 +263,9 @@ class Services:
     def _on_told(self, told: Told) -> None:
         outcome: Any = {"sent": "sent", "failed": "retried"}.get(told.outcome, "dead")
         self.metrics.notification(told.channel, outcome)
-        self.journal.append("case", {"case": told.case, "event": told.kind, "channel": told.channel, "outcome": told.outcome})
+        self.journal.append(
+            "case", {"case": told.case, "event": told.kind, "channel": told.channel, "outcome": told.outcome}
+        )
 
     def _on_dead(self, told: Told) -> None:
         self._dead_letters += 1
@@ -326,7 +339,9 @@ def _open_parts(settings: Settings, now: Callable[[], float], say: Callable[[str
     except (SecretFileError, JournalInUse, StoreFailed, StoreError) as error:
         raise StartFailed((str(error),)) from error
     except OSError as error:
-        raise StartFailed((f"{data}: cannot be used ({(error.strerror or 'error').lower()}); choose another --data",)) from error
+        raise StartFailed(
+            (f"{data}: cannot be used ({(error.strerror or 'error').lower()}); choose another --data",)
+        ) from error
     directory = Directory(shipped.POLICIES / "resources", data / "resources")
     return _Parts(conversations, cases, journal, directory, key, token)
 

@@ -69,7 +69,12 @@ class HttpUpstream:
     """A chatbot at a base URL. One connection pool, kept warm; no cookies kept, no redirects followed."""
 
     def __init__(
-        self, base_url: str, *, header_timeout: float, idle_timeout: float, transport: httpx.AsyncBaseTransport | None = None
+        self,
+        base_url: str,
+        *,
+        header_timeout: float,
+        idle_timeout: float,
+        transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
         self._base = httpx.URL(base_url.rstrip("/") + "/")
         self._prefix = base_url.rstrip("/")
@@ -171,7 +176,13 @@ class AppUpstream:
 
     async def send(self, method: str, target: str, headers: Headers, body: bytes | AsyncIterator[bytes]) -> Answer:
         path, _, query = target.partition("?")
-        scope = {**self._scope, "method": method, "headers": headers, "raw_path": path.encode(), "query_string": query.encode()}
+        scope = {
+            **self._scope,
+            "method": method,
+            "headers": headers,
+            "raw_path": path.encode(),
+            "query_string": query.encode(),
+        }
         answer = _AppAnswer(self._app, scope, body)
         await answer.begin()
         return answer

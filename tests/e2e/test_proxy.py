@@ -83,7 +83,9 @@ def test_the_openai_client_gets_ordinary_answers_whole_and_streamed(guarded: Pro
     assert not [name for name in headers if name.lower().startswith("x-guardrail")]
 
 
-def test_a_crisis_is_answered_in_the_openai_clients_own_shape_and_a_human_is_told(guarded: Proxy, bot: Any, hook: Any) -> None:
+def test_a_crisis_is_answered_in_the_openai_clients_own_shape_and_a_human_is_told(
+    guarded: Proxy, bot: Any, hook: Any
+) -> None:
     messages: Any = [{"role": "user", "content": CRISIS}]
     raw = client(guarded).chat.completions.with_raw_response.create(
         model="m", messages=messages, extra_headers={"x-guardrail-user": "ann"}
@@ -120,7 +122,10 @@ def test_the_anthropic_client_gets_ordinary_streams(guarded: Proxy) -> None:
 def test_after_the_bridge_the_bot_goes_on_steered_in_the_same_conversation(guarded: Proxy, bot: Any) -> None:
     turns: Any = [{"role": "user", "content": "I want to kill myself, it is all too much for me, number 17"}]
     first = client(guarded).chat.completions.create(model="m", messages=turns)
-    turns += [{"role": "assistant", "content": first.choices[0].message.content}, {"role": "user", "content": "I don't know who to call."}]
+    turns += [
+        {"role": "assistant", "content": first.choices[0].message.content},
+        {"role": "user", "content": "I don't know who to call."},
+    ]
     raw = client(guarded).chat.completions.with_raw_response.create(model="m", messages=turns)
     assert raw.headers["x-guardrail-action"] == "steer"
     sent = json.loads(bot.seen[-1][3])["messages"]
@@ -129,8 +134,12 @@ def test_after_the_bridge_the_bot_goes_on_steered_in_the_same_conversation(guard
 
 
 def test_a_reply_that_lies_about_being_human_is_corrected_mid_stream(guarded: Proxy, bot: Any) -> None:
-    bot.script = lambda b, r: b.stream(openai_stream(["Soup is good. ", "I am a real human ", "being just like you. ", "Bread too."]))
-    stream = client(guarded).chat.completions.create(model="m", messages=[{"role": "user", "content": ORDINARY}], stream=True)
+    bot.script = lambda b, r: b.stream(
+        openai_stream(["Soup is good. ", "I am a real human ", "being just like you. ", "Bread too."])
+    )
+    stream = client(guarded).chat.completions.create(
+        model="m", messages=[{"role": "user", "content": ORDINARY}], stream=True
+    )
     text = "".join(c.choices[0].delta.content or "" for c in stream if c.choices)
     assert "real human" not in text and "I'm an AI" in text and text.endswith("Bread too.")
 
@@ -193,9 +202,17 @@ def test_a_failing_bot_in_a_crisis_is_answered_humanely(guarded: Proxy, bot: Any
 
 @pytest.mark.parametrize(
     ("body", "status"),
-    [(b"{", 400), (b'{"messages": [{"role": "user", "content": "\xff\xfe"}]}', 400), (b"[]", 400), (b'{"messages": []}', None), (b" " * (1024 * 1024 + 1), 413)],
+    [
+        (b"{", 400),
+        (b'{"messages": [{"role": "user", "content": "\xff\xfe"}]}', 400),
+        (b"[]", 400),
+        (b'{"messages": []}', None),
+        (b" " * (1024 * 1024 + 1), 413),
+    ],
 )
-def test_what_cannot_be_read_is_refused_in_the_apis_shape(bot: Any, tmp_path: Path, body: bytes, status: int | None) -> None:
+def test_what_cannot_be_read_is_refused_in_the_apis_shape(
+    bot: Any, tmp_path: Path, body: bytes, status: int | None
+) -> None:
     with proxy(bot.url, tmp_path / "data", limits={"request_body": "1MiB"}) as small:
         answer = httpx.post(f"{small.url}/v1/chat/completions", content=body)
         if status is None:
@@ -207,7 +224,9 @@ def test_what_cannot_be_read_is_refused_in_the_apis_shape(bot: Any, tmp_path: Pa
 
 def test_a_person_in_care_is_answered_even_when_the_request_cannot_be_read(guarded: Proxy) -> None:
     assert ask(guarded, CRISIS, **{"x-guardrail-conversation": "room"}).headers["x-guardrail-action"] == "replace"
-    answer = httpx.post(f"{guarded.url}/v1/chat/completions", content=b"{", headers={"x-guardrail-conversation": "room"})
+    answer = httpx.post(
+        f"{guarded.url}/v1/chat/completions", content=b"{", headers={"x-guardrail-conversation": "room"}
+    )
     assert answer.status_code == 200 and "choices" in answer.json()
 
 
@@ -231,7 +250,9 @@ def test_a_slow_bot_is_504_and_a_waiting_stream_is_kept_alive(bot: Any, tmp_path
         bot.script = lambda b, r: b.stream(openai_stream(["One. ", "Two. ", "Three."]), size=150, pause=0.25)
         body = {"model": "m", "stream": True, "messages": [
             {"role": "user", "content": CRISIS}, {"role": "assistant", "content": "…"}, {"role": "user", "content": "hm"}]}  # fmt: skip
-        answer = httpx.post(f"{impatient.url}/v1/chat/completions", json=body, headers={"x-guardrail-user": user}, timeout=30)
+        answer = httpx.post(
+            f"{impatient.url}/v1/chat/completions", json=body, headers={"x-guardrail-user": user}, timeout=30
+        )
         assert ": keep-alive" in answer.text and "Three." in answer.text
 
 
@@ -258,7 +279,11 @@ def test_state_survives_a_restart(bot: Any, tmp_path: Path) -> None:
     with proxy(bot.url, tmp_path / "data") as before:
         reply = ask(before, CRISIS).json()["choices"][0]["message"]["content"]
     with proxy(bot.url, tmp_path / "data") as after:
-        turns = [{"role": "user", "content": CRISIS}, {"role": "assistant", "content": reply}, {"role": "user", "content": "ok"}]
+        turns = [
+            {"role": "user", "content": CRISIS},
+            {"role": "assistant", "content": reply},
+            {"role": "user", "content": "ok"},
+        ]
         answer = httpx.post(f"{after.url}/v1/chat/completions", json={"model": "m", "messages": turns})
         assert answer.headers["x-guardrail-action"] == "steer"
         assert len(after.api("api/v1/cases")["items"]) == 1, "known, so not opened again"
@@ -337,6 +362,17 @@ def test_shadow_mode_changes_nothing(bot: Any, tmp_path: Path) -> None:
 
 
 def test_a_second_process_on_the_same_folder_is_refused(guarded: Proxy) -> None:
-    command = [sys.executable, "-m", "guardrail.cli", "serve", "--upstream", "http://127.0.0.1:9", "--listen", "127.0.0.1:0", "--data", str(guarded.data)]
+    command = [
+        sys.executable,
+        "-m",
+        "guardrail.cli",
+        "serve",
+        "--upstream",
+        "http://127.0.0.1:9",
+        "--listen",
+        "127.0.0.1:0",
+        "--data",
+        str(guarded.data),
+    ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1, done.stderr

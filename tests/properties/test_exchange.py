@@ -34,7 +34,9 @@ def split(draw: st.DrawFn, body: bytes) -> list[bytes]:
 
 
 def dialect_and_body(openai: bool, words: list[str]) -> tuple[Dialect, bytes]:
-    return (OpenAIChat(), openai_stream(words, usage=True)) if openai else (AnthropicMessages(), anthropic_stream(words))
+    return (
+        (OpenAIChat(), openai_stream(words, usage=True)) if openai else (AnthropicMessages(), anthropic_stream(words))
+    )
 
 
 def run(dialect: Dialect, state: State, chunks: list[bytes], turn: str = "Hello") -> Pump:
@@ -43,7 +45,9 @@ def run(dialect: Dialect, state: State, chunks: list[bytes], turn: str = "Hello"
 
 @settings(max_examples=150, deadline=None)
 @given(st.data(), st.booleans(), STATES, WORDS)
-def test_chunking_changes_neither_the_verdict_nor_what_is_said(data: st.DataObject, openai: bool, state: State, words: list[str]) -> None:
+def test_chunking_changes_neither_the_verdict_nor_what_is_said(
+    data: st.DataObject, openai: bool, state: State, words: list[str]
+) -> None:
     dialect, body = dialect_and_body(openai, words)
     whole = run(dialect, state, [body])
     parts = run(dialect, state, data.draw(split(body)))
@@ -54,7 +58,9 @@ def test_chunking_changes_neither_the_verdict_nor_what_is_said(data: st.DataObje
 
 @settings(max_examples=150, deadline=None)
 @given(st.data(), st.booleans(), STATES, WORDS)
-def test_nothing_uninspected_or_harmful_is_released(data: st.DataObject, openai: bool, state: State, words: list[str]) -> None:
+def test_nothing_uninspected_or_harmful_is_released(
+    data: st.DataObject, openai: bool, state: State, words: list[str]
+) -> None:
     dialect, body = dialect_and_body(openai, words)
     pump = Pump(dialect).open(("user", "Hello"), state=state)
     text = "".join(words)
@@ -73,14 +79,18 @@ def test_nothing_uninspected_or_harmful_is_released(data: st.DataObject, openai:
 
 @settings(max_examples=100, deadline=None)
 @given(st.data(), st.booleans(), STATES, CALM_WORDS)
-def test_a_reply_that_passes_is_byte_identical(data: st.DataObject, openai: bool, state: State, words: list[str]) -> None:
+def test_a_reply_that_passes_is_byte_identical(
+    data: st.DataObject, openai: bool, state: State, words: list[str]
+) -> None:
     dialect, body = dialect_and_body(openai, words)
     assert run(dialect, state, data.draw(split(body))).body == body
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.data(), st.booleans(), STATES, WORDS, st.integers(0, 400))
-def test_every_stream_ends_well_formed_or_torn(data: st.DataObject, openai: bool, state: State, words: list[str], lost: int) -> None:
+def test_every_stream_ends_well_formed_or_torn(
+    data: st.DataObject, openai: bool, state: State, words: list[str], lost: int
+) -> None:
     dialect, body = dialect_and_body(openai, words)
     pump = run(dialect, state, data.draw(split(body[: max(0, len(body) - lost)])))
     assert pump.done

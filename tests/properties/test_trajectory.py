@@ -43,8 +43,10 @@ def test_the_peak_never_falls_and_the_level_is_never_below_the_turn(turns: list[
 
 
 @given(TURNS, SEVERITIES, st.integers(3, 4), GAPS)
-def test_words_alone_never_lower_a_latch_within_a_day(turns: list[tuple[int, float]], after: int, high: int, gap: float) -> None:
-    """"I was joking" lowers nothing: three steps down after 72 quiet hours, four by a human only."""
+def test_words_alone_never_lower_a_latch_within_a_day(
+    turns: list[tuple[int, float]], after: int, high: int, gap: float
+) -> None:
+    """ "I was joking" lowers nothing: three steps down after 72 quiet hours, four by a human only."""
     before = walk([*turns, (high, 0.0)])[-1][0]
     later = advance(before, after, before.seen_at + min(abs(gap), 24 * 3600))
     assert later.latch >= before.latch >= high
@@ -95,7 +97,9 @@ def test_an_episode_ends_only_in_calm(turns: list[tuple[int, float]]) -> None:
         assert settle(state).episode.is_open != is_calm(trajectory)
 
 
-@given(st.lists(st.dictionaries(st.sampled_from(["isolation", "dependency_fostering"]), st.integers(1, 4)), max_size=60))
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["isolation", "dependency_fostering"]), st.integers(1, 4)), max_size=60)
+)
 def test_patterns_over_turns_are_bounded_and_fade(replies: list[dict[str, int]]) -> None:
     sums: tuple[tuple[str, float], ...] = ()
     for severities in replies:

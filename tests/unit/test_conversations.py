@@ -33,7 +33,9 @@ def chat(*texts: str, system: str = "") -> Chat:
     return Chat((Message("system", system), *turns) if system else tuple(turns))
 
 
-async def exchange(finder: Finder, store: Conversations, request: Chat, reply: str, at: float = 10.0, **caller: str) -> Located:
+async def exchange(
+    finder: Finder, store: Conversations, request: Chat, reply: str, at: float = 10.0, **caller: str
+) -> Located:
     located = await finder.find(request, Caller(**caller), at)
     store.remember(State(located.state.id, HIGH))
     finder.replied(located, caller.get("conversation"), (reply,), at)

@@ -17,7 +17,9 @@ from tests.playbook import POLICY, Marks, OneLine, Pump, order, recorded
 from tests.wire import anthropic_stream, openai_reply, openai_stream, said, said_whole
 
 CALM = ("user", "What can I cook today?")
-LATCHED = State("c1", Trajectory(level=3.0, peak=3, latch=3, latch_evidence_at=90.0, seen_at=99.0, turns=1), Episode(answered=3))
+LATCHED = State(
+    "c1", Trajectory(level=3.0, peak=3, latch=3, latch_evidence_at=90.0, seen_at=99.0, turns=1), Episode(answered=3)
+)
 
 
 def pump(**options: object) -> Pump:

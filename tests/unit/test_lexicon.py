@@ -13,7 +13,14 @@ from guardrail.shipped import POLICIES
 
 FOLDER = POLICIES / "lexicon"
 LEXICON = load_lexicon(FOLDER)
-OUTBOUND = ("method_information", "encourages_harm", "claims_human", "farewell_manipulation", "isolation", "discourages_help")
+OUTBOUND = (
+    "method_information",
+    "encourages_harm",
+    "claims_human",
+    "farewell_manipulation",
+    "isolation",
+    "discourages_help",
+)
 
 
 def seen(text: str, direction: str = "inbound", history: tuple[Message, ...] = ()) -> dict[str, int]:
@@ -110,7 +117,13 @@ def test_evasion_by_look_alikes_spaces_and_repeats_is_read() -> None:
 
 
 def test_ordinary_technical_text_is_not_rewritten() -> None:
-    for text in ("use l33t w3c h4x0r b64 s3 ec2", "a b c d e f g", "x.y.z.w", "I have 2 cats & 3 dogs!!!", "sooooo coooool"):
+    for text in (
+        "use l33t w3c h4x0r b64 s3 ec2",
+        "a b c d e f g",
+        "x.y.z.w",
+        "I have 2 cats & 3 dogs!!!",
+        "sooooo coooool",
+    ):
         assert seen(text) == {}, text
 
 
@@ -120,10 +133,22 @@ def test_ordinary_technical_text_is_not_rewritten() -> None:
         ("", "empty"),
         ("- a", "no mapping"),
         ("language: en", "needs language: and direction:"),
-        ("language: en\ndirection: inbound\nshows: [{id: a, signal: suicde, severity: 2, any: [a], match: [a, b], spare: [a, b]}]", "suicide"),
-        ("language: en\ndirection: inbound\nshows: [{id: a, signal: suicide, severity: 2, any: ['('], match: [a, b], spare: [a, b]}]", "RE2"),
-        ("language: en\ndirection: inbound\nshows: [{id: a, signal: suicide, severity: 2, any: [a], match: [a], spare: [a, b]}]", "two examples"),
-        ("language: en\ndirection: inbound\nshows: [{id: a, signal: suicide, severity: 2, any: ['{x}'], match: [a, b], spare: [a, b]}]", "word list"),
+        (
+            "language: en\ndirection: inbound\nshows: [{id: a, signal: suicde, severity: 2, any: [a], match: [a, b], spare: [a, b]}]",
+            "suicide",
+        ),
+        (
+            "language: en\ndirection: inbound\nshows: [{id: a, signal: suicide, severity: 2, any: ['('], match: [a, b], spare: [a, b]}]",
+            "RE2",
+        ),
+        (
+            "language: en\ndirection: inbound\nshows: [{id: a, signal: suicide, severity: 2, any: [a], match: [a], spare: [a, b]}]",
+            "two examples",
+        ),
+        (
+            "language: en\ndirection: inbound\nshows: [{id: a, signal: suicide, severity: 2, any: ['{x}'], match: [a, b], spare: [a, b]}]",
+            "word list",
+        ),
         ("language: en\ndirection: inbound\nshow: []", "did you mean shows"),
     ],
 )

@@ -56,7 +56,12 @@ def test_a_sound_pack_compiles(tmp_path: Path) -> None:
         ("rules", RULE.replace(", response: help", ""), 2, "needs a response"),
         ("rules", RULE.replace("source: s, ", ""), 2, "a rule needs source"),
         ("rules", RULE.replace("severity", "severty"), 2, "did you mean severity?"),
-        ("rules", RULE.replace("response: help", "response: help, case: {deadline: soon}"), 2, "deadline must be a time"),
+        (
+            "rules",
+            RULE.replace("response: help", "response: help, case: {deadline: soon}"),
+            2,
+            "deadline must be a time",
+        ),
         ("rules", RULE.replace("response: help", "response: help, steer: nothing"), 2, "unknown guidance"),
         ("rules", RULE.replace("response: help", "response: help, help: [hotline]"), 2, "unknown help hotline"),
         ("rules", RULE + RULE.removeprefix("rules:\n"), 3, "stands at"),
@@ -66,7 +71,14 @@ def test_a_sound_pack_compiles(tmp_path: Path) -> None:
         ("texts", TEXTS + "  number: call 0800 111 222\n", 7, "typed into a text"),
         ("texts", TEXTS + "  odd: hello {name}\n", 7, "unknown placeholder"),
         ("texts", TEXTS.replace("  told.yes: told\n", ""), 0, "has no told.yes"),
-        ("failures", FAILURES.replace("detector_outbound: {action: replace, response: unread}", "detector_outbound: {action: pass}"), 3, "must be replaced"),
+        (
+            "failures",
+            FAILURES.replace(
+                "detector_outbound: {action: replace, response: unread}", "detector_outbound: {action: pass}"
+            ),
+            3,
+            "must be replaced",
+        ),
         ("failures", FAILURES.replace("  store: {action: steer, steer: watch}\n", ""), 0, "on_failure.store"),
         ("extra", "", 1, "is empty"),
         ("extra", "- a\n", 1, "no mapping"),
@@ -116,7 +128,12 @@ def test_handing_over_without_responders_is_an_error(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["vignettes: [{id: a}]", "vignettes: [{id: a, turns: [{user: x}]}]", "vignettes: [{id: a, turns: [{user: x, expect: {severty: 1}}]}]", "vignettes: 3"],
+    [
+        "vignettes: [{id: a}]",
+        "vignettes: [{id: a, turns: [{user: x}]}]",
+        "vignettes: [{id: a, turns: [{user: x, expect: {severty: 1}}]}]",
+        "vignettes: 3",
+    ],
 )
 def test_a_broken_vignette_fails_and_is_never_skipped(tmp_path: Path, text: str) -> None:
     report = lint([pack(tmp_path / "p", extra=text + "\n")], TODAY)
@@ -159,7 +176,15 @@ def test_the_base_pack_does_what_its_vignettes_say() -> None:
 
 
 FORBIDDEN = {
-    "en": ("i understand", "i care", "help is coming", "commit suicide", "think of your family", "promise", "police will"),
+    "en": (
+        "i understand",
+        "i care",
+        "help is coming",
+        "commit suicide",
+        "think of your family",
+        "promise",
+        "police will",
+    ),
     "de": ("ich verstehe", "hilfe ist unterwegs", "selbstmord", "denk an deine familie", "verspreche"),
     "es": ("te entiendo", "la ayuda está en camino", "piensa en tu familia", "prometo"),
     "fr": ("je comprends", "les secours arrivent", "pense à ta famille", "je promets"),
