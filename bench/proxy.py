@@ -148,7 +148,8 @@ def report(json_: dict[str, list[Measured]], sse: dict[str, list[Measured]], sta
             f"  p99 {middle(json_[name], 'p99') * 1e3:6.2f} ms   sse {middle(sse[name], 'events'):9.0f} events/s"
         )
     print(
-        f"ratio         json {ratio_json:.2f} (target {TARGETS['json']})   sse {ratio_sse:.2f} (target {TARGETS['sse']})"
+        f"ratio         json {ratio_json:.2f} (target {TARGETS['json']})"
+        f"   sse {ratio_sse:.2f} (target {TARGETS['sse']})"
     )
     print(
         f"start to ready {started:.2f} s (target {START_WITHIN})   resident {memory:.0f} MB (target {RESIDENT_MB:.0f})"

@@ -97,7 +97,8 @@ def signing_secret(value: SecretStr) -> SecretStr:
         key = b""
     if not text.startswith("whsec_") or not 24 <= len(key) <= 64:
         raise ValueError(
-            'not a webhook secret; write whsec_ and base64 of 24 to 64 random bytes: echo "whsec_$(openssl rand -base64 32)"'
+            "not a webhook secret; write whsec_ and base64 of 24 to 64 random bytes: "
+            'echo "whsec_$(openssl rand -base64 32)"'
         )
     return value
 

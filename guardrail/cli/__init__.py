@@ -20,7 +20,8 @@ COMMANDS = (serve, inspecting, init, policy, resources, cases, journal)
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(
         prog="guardrail",
-        description="Crisis-safety middleware in front of an existing chatbot. Not a medical device; not a substitute for care.",
+        description="Crisis-safety middleware in front of an existing chatbot. "
+        "Not a medical device; not a substitute for care.",
     )
     top.add_argument("--version", action="version", version=f"guardrail {__version__}")
     commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")

@@ -36,7 +36,7 @@ def run_lint(arguments: argparse.Namespace) -> int:
         packs, responders = _packs(arguments)
     except SettingsError as error:
         return fail(error.problems)
-    report = lint(packs, datetime.date.today(), responders)
+    report = lint(packs, datetime.datetime.now(datetime.UTC).date(), responders)
     if arguments.json:
         say_json(report)
     else:

@@ -256,7 +256,7 @@ class Gate:
         channels = self._channels
         while self._held:
             held = self._held[0]
-            for name, start, end in held.places:
+            for name, _, end in held.places:
                 if end > channels[name].inspected:
                     return
             self._held.popleft()
@@ -265,7 +265,7 @@ class Gate:
             yield held
 
     def kept(self, name: str, start: int, end: int, text: str) -> str | None:
-        """``text``, which is ``[start, end)`` of the channel, without what was dropped; ``None`` when all of it stays."""
+        """``text``, which is ``[start, end)`` of the channel, without what was dropped; ``None``: all of it stays."""
         drops = [d for d in self._channels[name].drops if d.start < end and d.end > start]
         if not drops:
             return None

@@ -33,7 +33,8 @@ def lint(folders: Sequence[Path], today: datetime.date, responders: str | None =
     if responders == "none":
         for rule in uses_handover(compiled.policy.rules):
             errors.append(
-                f"{compiled.where(rule)}: {rule.id} hands over to a human, and responders is none; replace, or declare responders"
+                f"{compiled.where(rule)}: {rule.id} hands over to a human, and responders is none; "
+                "replace, or declare responders"
             )
     return Report(compiled.policy.name, tuple(errors), tuple(_warnings(compiled, today)))
 

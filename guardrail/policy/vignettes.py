@@ -195,7 +195,8 @@ def _differences(expect: dict[str, Any], verdict: Verdict) -> Iterator[str]:
         if not low <= verdict.severity <= high:
             yield f"severity is {verdict.severity}, not {expect['severity']} (signals: {_signals(verdict)})"
     if "rule" in expect and expect["rule"] not in [s.rule for s in verdict.trail if s.fired]:
-        yield f"the rule {expect['rule']} did not fire (fired: {', '.join(s.rule for s in verdict.trail if s.fired) or 'none'})"
+        fired = ", ".join(s.rule for s in verdict.trail if s.fired) or "none"
+        yield f"the rule {expect['rule']} did not fire (fired: {fired})"
     if "signal" in expect and not set(_listed(expect["signal"])) <= {s.name for s in verdict.signals}:
         yield f"no signal {expect['signal']} (signals: {_signals(verdict)})"
     if "deadline" in expect and expect["deadline"] not in [c.deadline for c in verdict.cases]:

@@ -108,7 +108,7 @@ class Services:
 
     @classmethod
     def configured(cls, config: str | None, given: Mapping[str, object]) -> Services:
-        """Open from a file, the environment and keywords; for the library. Raises ``SettingsError``, ``StartFailed``."""
+        """Open from a file, the environment and keywords. Raises ``SettingsError``, ``StartFailed``."""
         path = Path(config) if config else None
         return cls.open(settings.load(path, given, os.environ, need_upstream=False))
 

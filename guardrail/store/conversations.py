@@ -23,7 +23,9 @@ from guardrail.core.conversation import State
 from guardrail.store.identity import Prefix
 
 SCHEMA = """
-create table if not exists conversations (id text primary key, state blob not null, seen_at real not null) without rowid;
+create table if not exists conversations (
+  id text primary key, state blob not null, seen_at real not null
+) without rowid;
 create table if not exists prefixes (hash blob primary key, conversation text, seen_at real not null) without rowid;
 create index if not exists conversations_seen on conversations (seen_at);
 create index if not exists prefixes_seen on prefixes (seen_at);
