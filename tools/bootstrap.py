@@ -95,7 +95,7 @@ def make() -> None:
     venv.create(VENV, with_pip=False)
     with tempfile.TemporaryDirectory() as folder:
         wheel = fetch(Path(folder), os.environ, say)
-        command = [PYTHON, wheel / "pip", "install", "--quiet", "--no-index", wheel]
+        command = [str(PYTHON), str(wheel / "pip"), "install", "--quiet", "--no-index", str(wheel)]
         subprocess.run(command, check=True, env=_environment())
 
 
