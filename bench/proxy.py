@@ -135,7 +135,7 @@ def main() -> int:
 
 def report(json_: dict[str, list[Measured]], sse: dict[str, list[Measured]], started: float, memory: float) -> int:
     def middle(found: list[Measured], field: str) -> float:
-        return statistics.median(getattr(m, field) for m in found)
+        return float(statistics.median(getattr(m, field) for m in found))
 
     ratio_json = middle(json_["guardrail"], "rate") / middle(json_["pass-through"], "rate")
     ratio_sse = middle(sse["guardrail"], "events") / middle(sse["pass-through"], "events")

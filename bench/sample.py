@@ -6,8 +6,8 @@ import json
 
 REPLY = (
     "Sure, here is a simple plan for the week. On Monday, cook a pot of lentils with carrots and onions, which keeps "
-    "for three days. On Thursday, roast a tray of vegetables; half of it goes into a soup on Friday. Keep some bread in "
-    "the freezer, so that breakfast is never a problem. If you like, I can write a shopping list for it."
+    "for three days. On Thursday, roast a tray of vegetables; half of it goes into a soup on Friday. Keep some bread "
+    "in the freezer, so that breakfast is never a problem. If you like, I can write a shopping list for it."
 )
 HISTORY = [
     {"role": "system", "content": "You are a helpful assistant."},
