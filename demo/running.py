@@ -55,7 +55,10 @@ def proxy(data: Path, variables: Mapping[str, str]) -> Iterator[str]:
     """
     listen = f"127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "guardrail.cli", "serve", "--config", str(CONFIG)]
-    environment = {**os.environ, **variables, "DEMO_LISTEN": listen, "DEMO_DATA": str(data)}
+    # Settings of an installation on this machine, in the environment, would override the demo's own.
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("GUARDRAIL_")}
+    inherited.pop("REDIS_URL", None)
+    environment = {**inherited, **variables, "DEMO_LISTEN": listen, "DEMO_DATA": str(data)}
     log = data / "serve.log"
     with log.open("wb") as output:
         process = subprocess.Popen(command, env=environment, stdout=output, stderr=output)

@@ -22,12 +22,18 @@ from demo import chatbot, run, running, script, webhook
 
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = "whsec_" + base64.b64encode(b"only for this test, 32 bytes ...").decode()
+ELSEWHERE = {
+    "GUARDRAIL_MODE": "shadow",
+    "GUARDRAIL_ADMIN_TOKEN": "of-another-installation",
+    "REDIS_URL": "redis://127.0.0.1:1",
+}
+"""Settings of an installation that the demo is none of."""
 
 
 def test_once_shows_every_scene_and_the_case_and_ends_with_0() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "demo.run", "--once"],
-        cwd=ROOT, env={**os.environ, "COLUMNS": "200"}, capture_output=True, text=True, timeout=90,
+        cwd=ROOT, env={**os.environ, "COLUMNS": "200", **ELSEWHERE}, capture_output=True, text=True, timeout=90,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     for scene in script.SCENES:
