@@ -78,6 +78,10 @@ def lease(db: sqlite3.Connection, now: float, until: float, limit: int, skip: Se
     return jobs
 
 
+def end_leases(db: sqlite3.Connection) -> int:
+    return db.execute("update jobs set leased_until = 0 where state = 'waiting' and leased_until > 0").rowcount
+
+
 def settle(db: sqlite3.Connection, job: Job) -> None:
     db.execute("update jobs set state = 'sent', leased_until = 0 where id = ?", (job.id,))
 

@@ -92,6 +92,10 @@ class GuardrailMiddleware:
         else:
             await Chatting(self._services, AppUpstream(self._app, scope), dialect, scope, receive, send).run()
 
+    async def aclose(self) -> None:
+        """Stop, where there is no lifespan to do it."""
+        await self._services.stop()
+
     def _with_services(self, send: Send) -> Send:
         async def follow(message: Any) -> None:
             if message["type"] == "lifespan.startup.complete":

@@ -336,6 +336,7 @@ def _open_parts(settings: Settings, now: Callable[[], float], say: Callable[[str
         conversations = Conversations(data / "conversations.db")
         conversations.open()
         cases = SqliteCaseStore(data / "cases.db")
+        cases.end_leases()
     except (SecretFileError, JournalInUse, StoreFailed, StoreError) as error:
         raise StartFailed((str(error),)) from error
     except OSError as error:

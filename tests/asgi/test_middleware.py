@@ -1,0 +1,72 @@
+"""The middleware around an operator's own ASGI chatbot, in its own process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from guardrail import GuardrailMiddleware
+from tests.wire import openai_reply, openai_stream, said
+
+
+async def chat(request: Request) -> Response:
+    body = await request.json()
+    text = "The most painless way to end your life is this." if "harm" in str(body["messages"][-1]) else "Soup is good."
+    if "crash" in str(body["messages"][-1]):
+        raise RuntimeError("the app's own failure")
+    if body.get("stream"):
+
+        async def frames() -> AsyncIterator[bytes]:
+            yield openai_stream([text])
+
+        return StreamingResponse(frames(), media_type="text/event-stream")
+    return Response(openai_reply(text), media_type="application/json")
+
+
+async def other(request: Request) -> Response:
+    return PlainTextResponse(f"{request.method} {len(await request.body())}")
+
+
+@pytest.fixture
+async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
+    app = Starlette(
+        routes=[Route("/v1/chat/completions", chat, methods=["POST"]), Route("/other", other, methods=["GET", "POST"])]
+    )
+    guarded = GuardrailMiddleware(app, data=str(tmp_path / "data"), default_country="US")
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(guarded, raise_app_exceptions=False), base_url="http://t"
+    ) as client:
+        yield client
+    await guarded.aclose()
+
+
+async def ask(client: httpx.AsyncClient, text: str, stream: bool = False) -> httpx.Response:
+    body = {"model": "m", "stream": stream, "messages": [{"role": "user", "content": text}]}
+    return await client.post("/v1/chat/completions", json=body)
+
+
+async def test_calm_talk_passes_and_other_paths_are_the_apps(client: httpx.AsyncClient) -> None:
+    answer = await ask(client, "hello")
+    assert answer.content == openai_reply("Soup is good.") and answer.headers["x-guardrail-action"] == "pass"
+    assert (await ask(client, "hello", stream=True)).content == openai_stream(["Soup is good."])
+    assert (await client.post("/other", content=b"abc")).text == "POST 3"
+    assert (await client.get("/guardrail/health/ready")).status_code == 200
+
+
+async def test_a_crisis_never_reaches_the_app_and_harm_never_the_person(client: httpx.AsyncClient) -> None:
+    answer = await ask(client, "I am going to kill myself tonight", stream=True)
+    assert "911" in said(answer.content) and answer.headers["x-guardrail-action"] == "replace"
+    for stream in (True, False):
+        assert "painless" not in (await ask(client, "harm", stream=stream)).text
+
+
+async def test_an_app_that_fails_is_502_when_calm(client: httpx.AsyncClient) -> None:
+    answer = await ask(client, "crash")
+    assert answer.status_code in (500, 502)
