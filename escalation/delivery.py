@@ -98,13 +98,13 @@ class Delivery:
         try:
             async with asyncio.timeout(REDACT_WITHIN):
                 shown["summary"] = (await self._redact(case.summary, case.locale))[:_SUMMARY_CHARS]
-        except Exception:  # noqa: BLE001 - whatever failed, the answer is the same: the summary stays here
+        except Exception:
             shown["summary"] = WITHHELD
         return shown
 
     async def _failed(self, job: Job, error: ChannelError) -> None:
         dead = not error.retryable or job.attempts >= ATTEMPTS
-        wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (job.attempts - 1)) * random.uniform(0.5, 1.0)
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (job.attempts - 1)) * random.uniform(0.5, 1.0)  # noqa: S311  jitter, no secret
         now = self._now()
         await self._note(lambda store: store.failed(job, None if dead else now + wait, now))
         told = Told(job.channel, job.kind, "dead" if dead else "failed", job.case.id)

@@ -24,9 +24,10 @@ LEASE = 75.0
 """Longer than any delivery takes: redaction, two tries, and noting what came of it."""
 
 EVERY = 1.0
-BATCH = 50
+BATCH = 25
 AT_ONCE = 25
-"""Notices on their way to one channel; a channel that hangs gets no more, and holds up no other."""
+"""Notices on their way to one channel (not more than twice as many); a channel that hangs gets no more of
+them, and holds up no other."""
 
 
 class Dispatcher:

@@ -32,7 +32,7 @@ from guardrail.core.events import (
     UpstreamFailed,
     UpstreamHeaders,
 )
-from guardrail.core.exchange import Exchange
+from guardrail.core.exchange import TABLE, Exchange
 from guardrail.core.model import Context, Failed, Finding, Found, Message, Signal
 from guardrail.core.ports import Chat, Dialect, HelpQuery
 from guardrail.core.reply import Terms
@@ -175,7 +175,11 @@ class Pump:
         while events:
             event = events.pop(0)
             self.events.append(event)
-            for effect in self.exchange.handle(event):
+            before = self.exchange.phase
+            effects = self.exchange.handle(event)
+            step = TABLE.get((before, type(event)))
+            assert self.exchange.phase in (step.to if step else (before,)), (before, event, self.exchange.phase)
+            for effect in effects:
                 self.effects.append(effect)
                 if isinstance(effect, Scan):
                     events.append(self._scan(effect))

@@ -20,7 +20,7 @@ The states:
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -100,9 +100,9 @@ class Exchange:
     def handle(self, event: Event) -> list[Effect]:
         """What to do now that this has happened. An event that no longer matters is answered by nothing."""
         self._now = max(self._now, event.at)
-        handler = TABLE.get((self.phase, type(event)))
-        if handler is not None:
-            handler(self, event)
+        step = TABLE.get((self.phase, type(event)))
+        if step is not None:
+            step.handler(self, event)
         out, self._out = self._out, []
         return out
 
@@ -540,27 +540,34 @@ def _merge(drafts: dict[str, CaseDraft], more: Sequence[CaseDraft]) -> None:
             drafts[draft.category] = draft
 
 
-TABLE: Mapping[tuple[Phase, type], Callable[[Exchange, Any], None]] = {
-    ("new", Opened): Exchange._on_opened,
-    ("scanning", Scanned): Exchange._on_scanned_request,
-    ("committing", Committed): Exchange._on_committed,
-    ("waiting", UpstreamHeaders): Exchange._on_headers,
-    ("waiting", UpstreamFailed): Exchange._on_failed,
-    ("waiting", ClientGone): Exchange._on_client_gone,
-    ("replying", UpstreamChunk): Exchange._on_chunk,
-    ("replying", UpstreamEnded): Exchange._on_upstream_ended,
-    ("replying", UpstreamFailed): Exchange._on_failed,
-    ("replying", Scanned): Exchange._on_scanned_reply,
-    ("replying", Committed): Exchange._take_cases,
-    ("replying", Tick): Exchange._on_tick,
-    ("replying", ClientGone): Exchange._on_client_gone,
-    ("parting", Committed): Exchange._on_parted,
-    ("passing", UpstreamChunk): Exchange._on_passing_chunk,
-    ("passing", UpstreamEnded): Exchange._on_passing_ended,
-    ("passing", UpstreamFailed): Exchange._on_passing_failed,
-    ("passing", ClientGone): Exchange._on_client_gone,
+class Step(NamedTuple):
+    """What answers an event, and the states it may lead to."""
+
+    handler: Callable[[Exchange, Any], None]
+    to: tuple[Phase, ...]
+
+
+TABLE: Mapping[tuple[Phase, type], Step] = {
+    ("new", Opened): Step(Exchange._on_opened, ("scanning", "committing", "waiting", "done")),
+    ("scanning", Scanned): Step(Exchange._on_scanned_request, ("committing", "waiting", "done")),
+    ("committing", Committed): Step(Exchange._on_committed, ("waiting", "done")),
+    ("waiting", UpstreamHeaders): Step(Exchange._on_headers, ("replying", "passing", "done")),
+    ("waiting", UpstreamFailed): Step(Exchange._on_failed, ("done",)),
+    ("waiting", ClientGone): Step(Exchange._on_client_gone, ("done",)),
+    ("replying", UpstreamChunk): Step(Exchange._on_chunk, ("replying", "passing", "done")),
+    ("replying", UpstreamEnded): Step(Exchange._on_upstream_ended, ("replying", "done")),
+    ("replying", UpstreamFailed): Step(Exchange._on_failed, ("done",)),
+    ("replying", Scanned): Step(Exchange._on_scanned_reply, ("replying", "waiting", "parting", "passing", "done")),
+    ("replying", Committed): Step(Exchange._take_cases, ("replying",)),
+    ("replying", Tick): Step(Exchange._on_tick, ("replying",)),
+    ("replying", ClientGone): Step(Exchange._on_client_gone, ("done",)),
+    ("parting", Committed): Step(Exchange._on_parted, ("done",)),
+    ("passing", UpstreamChunk): Step(Exchange._on_passing_chunk, ("passing",)),
+    ("passing", UpstreamEnded): Step(Exchange._on_passing_ended, ("done",)),
+    ("passing", UpstreamFailed): Step(Exchange._on_passing_failed, ("done",)),
+    ("passing", ClientGone): Step(Exchange._on_client_gone, ("done",)),
 }
-"""(state, event) -> its handler. What is not here does not happen, or does not matter any more."""
+"""(state, event) -> its handler and where it leads. What is not here does not happen, or does not matter any more."""
 
 
 def replay(exchange: Exchange, events: Sequence[Event]) -> list[Verdict]:
