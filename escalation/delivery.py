@@ -24,6 +24,7 @@ SEND_WITHIN = 15.0
 REDACT_WITHIN = 10.0
 WITHHELD = "Summary withheld: redaction was not available."
 _SUMMARY_CHARS = 1000
+_JITTER = random.SystemRandom()
 
 Redact = Callable[[str, str], Awaitable[str]]
 """(summary, locale) -> what may leave. May raise: then the summary stays."""
@@ -104,7 +105,7 @@ class Delivery:
 
     async def _failed(self, job: Job, error: ChannelError) -> None:
         dead = not error.retryable or job.attempts >= ATTEMPTS
-        wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (job.attempts - 1)) * random.uniform(0.5, 1.0)  # noqa: S311  jitter, no secret
+        wait = min(LONGEST_WAIT, FIRST_WAIT * 2 ** (job.attempts - 1)) * _JITTER.uniform(0.5, 1.0)
         now = self._now()
         await self._note(lambda store: store.failed(job, None if dead else now + wait, now))
         told = Told(job.channel, job.kind, "dead" if dead else "failed", job.case.id)

@@ -9,14 +9,12 @@ from pathlib import Path
 import msgspec
 
 from escalation import sqlite_jobs as jobs
-from escalation.case import NEXT, STATES, UNANSWERED, Case, NewCase, Outcome, State, joined, opened
+from escalation.case import NEXT, STATES, Case, NewCase, Outcome, State, joined, opened
 from escalation.sqlite_file import SqliteFile
 from escalation.store import Conflict, Job, NotFound, NoticeType, Put
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Case).decode
-_UNANSWERED = "state in ({})".format(", ".join(f"'{state}'" for state in UNANSWERED))
-_OLDEST = f"select min(since) from cases where {_UNANSWERED}"  # noqa: S608  a constant of our own
 
 
 class SqliteCaseStore:
@@ -140,13 +138,15 @@ class SqliteCaseStore:
     def unanswered(self) -> list[Case]:
         with self._file.reading() as db:
             rows = db.execute(
-                f"select data from cases where {_UNANSWERED} order by opened_at desc, id desc limit 10000"  # noqa: S608
+                "select data from cases where state in ('open', 'notified', 'expired')"
+                " order by opened_at desc, id desc limit 10000"
             ).fetchall()
             return [_decode(row[0]) for row in reversed(rows)]
 
     def oldest_unanswered(self) -> float | None:
         with self._file.reading() as db:
-            oldest: float | None = db.execute(_OLDEST).fetchone()[0]
+            query = "select min(since) from cases where state in ('open', 'notified', 'expired')"
+            oldest: float | None = db.execute(query).fetchone()[0]
         return oldest
 
     def counts(self) -> dict[State, int]:

@@ -60,12 +60,12 @@ def answered(db: sqlite3.Connection, case: Case, kind: NoticeType | None) -> Non
 
 
 def lease(db: sqlite3.Connection, now: float, until: float, limit: int, skip: Sequence[str]) -> list[Job]:
-    marks = ", ".join("?" for _ in skip)
     rows = db.execute(
-        "select jobs.id, kind, channel, attempts, data from jobs join cases on cases.id = case_id"  # noqa: S608  question marks only
-        f" where jobs.state = 'waiting' and due_at <= ? and leased_until <= ? and channel not in ({marks})"
+        "select jobs.id, kind, channel, attempts, data from jobs join cases on cases.id = case_id"
+        " where jobs.state = 'waiting' and due_at <= ? and leased_until <= ?"
+        " and channel not in (select value from json_each(?))"
         " order by severity desc, due_at, jobs.id limit ?",
-        (now, now, *skip, limit),
+        (now, now, msgspec.json.encode(skip).decode(), limit),
     ).fetchall()
     jobs = []
     for id, kind, channel, attempts, data in rows:

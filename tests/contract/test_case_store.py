@@ -98,9 +98,9 @@ def test_the_second_to_claim_is_told_who_was_first(store: CaseStore) -> None:
     with pytest.raises(Conflict, match="ann"):
         store.claim("a", "bob", 103.0)
     store.resolve("a", "ann", "false_alarm", "a song", 104.0)
-    for act in (lambda: store.claim("a", "bob", 105.0), lambda: store.acknowledge("a", "bob", 105.0)):
+    for act in (store.claim, store.acknowledge):
         with pytest.raises(Conflict):
-            act()
+            act("a", "bob", 105.0)
     with pytest.raises(Conflict, match="ann"):
         store.resolve("a", "bob", "test", "", 105.0)
 
@@ -268,9 +268,11 @@ def test_lists_page_through_everything_newest_first(store: CaseStore) -> None:
 
 
 def test_a_case_nobody_knows(store: CaseStore) -> None:
-    for act in (lambda: store.get("zz"), lambda: store.claim("zz", "ann", 1.0)):
+    with pytest.raises(NotFound):
+        store.get("zz")
+    for act in (store.claim, store.acknowledge):
         with pytest.raises(NotFound):
-            act()
+            act("zz", "ann", 1.0)
 
 
 def test_two_at_once_one_claims(store: CaseStore) -> None:
@@ -304,6 +306,37 @@ def test_a_locked_or_damaged_file_is_an_error_in_one_line(tmp_path: Path) -> Non
     (tmp_path / "bad.db").write_bytes(b"no database" * 999)
     with pytest.raises(StoreError, match="restore it"):
         SqliteCaseStore(tmp_path / "bad.db")
+
+
+def test_what_a_dead_process_had_taken_can_be_taken_up_at_once(tmp_path: Path) -> None:
+    store = SqliteCaseStore(tmp_path / "cases.db")
+    store.put(new())
+    store.schedule("a", ("hook", "mail"), "rung:0", 100.0)
+    [sent, taken] = store.lease(100.0, 190.0, 10)
+    store.sent(sent, 101.0)
+    assert store.lease(101.0, 190.0, 10) == []
+    assert store.end_leases() == 1
+    assert [job.id for job in store.lease(101.0, 190.0, 10)] == [taken.id]
+
+
+def test_two_processes_on_one_file_do_not_get_into_each_others_way(tmp_path: Path) -> None:
+    stores = [SqliteCaseStore(tmp_path / "cases.db") for _ in range(2)]
+    failures: list[StoreError] = []
+
+    def put(store: SqliteCaseStore, name: str) -> None:
+        for i in range(40):
+            try:
+                store.put(new(f"{name}{i}", at=100.0 + i))
+            except StoreError as error:
+                failures.append(error)
+
+    threads = [threading.Thread(target=put, args=(store, name)) for store, name in zip(stores, "pq", strict=True)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == [] and stores[0].counts()["open"] == 1
+    assert all(store.get(f"{name}39").exchanges for store in stores for name in "pq")
 
 
 def test_a_writer_elsewhere_does_not_keep_people_from_looking(tmp_path: Path) -> None:

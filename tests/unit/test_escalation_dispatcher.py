@@ -13,7 +13,7 @@ from escalation.case import NewCase
 from escalation.channels import ChannelError, Notice
 from escalation.delivery import ATTEMPTS, WITHHELD
 from escalation.desk import Desk
-from escalation.dispatcher import LEASE, Dispatcher, Told
+from escalation.dispatcher import AT_ONCE, LEASE, Dispatcher, Told
 from escalation.ladder import LONGEST_SILENCE, Rung
 from escalation.spool import Spool
 from escalation.sqlite import SqliteCaseStore
@@ -277,3 +277,19 @@ async def test_a_channel_that_hangs_holds_up_no_other_and_nothing_of_it_is_lost(
         "what was under way was handed back, and goes at once"
     )
     assert {n.id for n in office.phone.tried[:1]} <= {n.id for n in office.phone.rung}
+
+
+async def test_a_hanging_channel_is_not_given_all_there_is_and_the_others_get_theirs(tmp_path: Path) -> None:
+    office = Office(tmp_path, (Rung(0.0, ("phone", "mail")),))
+    office.phone.line.clear()
+    for i in range(100):
+        office.store.put(new(f"k{i}", conversation=f"c{i}"))
+    running = asyncio.ensure_future(office.dispatcher.run())
+    async with asyncio.timeout(60):
+        while len(office.mail.rung) < 100:
+            office.dispatcher.wake()
+            await asyncio.sleep(0.01)
+    assert len(office.phone.tried) <= 2 * AT_ONCE
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await office.close()
