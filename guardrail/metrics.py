@@ -20,7 +20,7 @@ from guardrail.tally import Count, Spread
 DIALECTS = ("openai-chat", "anthropic-messages", "none")
 OUTCOMES = ("answered", "passed", "refused", "torn", "client_gone", "upstream_failed")
 STATES = ("open", "notified", "acknowledged", "claimed", "resolved", "expired")
-UPSTREAM_ERRORS = ("refused", "timeout", "torn", "oversized", "unreadable", "status")
+UPSTREAM_ERRORS = ("refused", "timeout", "torn", "oversized", "unreadable", "status", "overloaded")
 REASONS = ("raised", "deadline", "absent", "invalid")
 DIRECTIONS: tuple[Direction, ...] = ("inbound", "outbound")
 OTHER = "other"

@@ -94,9 +94,8 @@ class Limits(Frozen):
     """Turns of history in one request."""
     hold_chars: Annotated[int, Field(ge=1000, le=16 * MIB)] = 200_000
     """Code points of one reply held back at a time, over all its channels."""
-    connections: Annotated[int, Field(ge=1, le=100_000)] = 1000
-    request_headers: Annotated[Seconds, Field(ge=0.1, le=600)] = 10.0
-    """Time a client has to send its request's headers."""
+    exchanges: Annotated[int, Field(ge=1, le=100_000)] = 1000
+    """Chats under way at once; beyond them the chatbot is not asked. A person in a crisis is answered still."""
     request_body_time: Annotated[Seconds, Field(ge=0.1, le=3600)] = 60.0
     """Time a client has to send its request's body."""
     upstream_headers: Annotated[Seconds, Field(ge=0.1, le=3600)] = 60.0

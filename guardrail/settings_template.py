@@ -47,8 +47,7 @@ limits:
   reply_body: 16MiB
   messages: 10000               # turns of history in one request
   hold_chars: 200000            # characters of one reply held back at a time
-  connections: 1000
-  request_headers: 10s          # time a client has to send its headers
+  exchanges: 1000               # chats under way at once; beyond them the chatbot is not asked
   request_body_time: 60s        # time a client has to send its body
   upstream_headers: 60s         # time the chatbot has to begin its answer
   upstream_idle: 120s           # time it may be silent in the middle of one

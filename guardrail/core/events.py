@@ -69,7 +69,7 @@ class UpstreamEnded(msgspec.Struct, frozen=True, tag="upstream_ended"):
     at: float
 
 
-UpstreamFault = Literal["refused", "timeout", "torn", "oversized", "unreadable"]
+UpstreamFault = Literal["refused", "timeout", "torn", "oversized", "unreadable", "overloaded"]
 
 
 class UpstreamFailed(msgspec.Struct, frozen=True, tag="upstream_failed"):

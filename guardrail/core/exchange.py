@@ -67,6 +67,7 @@ STATUS: Mapping[UpstreamFault, tuple[int, str]] = {
     "torn": (502, "The chatbot's reply broke off."),
     "oversized": (502, "The chatbot's reply was larger than is allowed."),
     "unreadable": (502, "The chatbot's reply could not be read."),
+    "overloaded": (503, "The service is busy. Please try again in a moment."),
 }
 """What a calm person's client is told, in its API's own error shape, when the upstream failed."""
 

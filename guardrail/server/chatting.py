@@ -78,6 +78,13 @@ class Chatting:
 
     async def run(self) -> None:
         """Answer the request."""
+        self._services.active += 1
+        try:
+            await self._run()
+        finally:
+            self._services.active -= 1
+
+    async def _run(self) -> None:
         begun = perf_counter()
         opened = await self._open(self._about)
         if opened is None:
@@ -220,6 +227,8 @@ class Chatting:
     # --- the upstream
 
     async def _ask(self, guidance: str) -> Event:
+        if self._services.active > self._services.settings.limits.exchanges:
+            return UpstreamFailed(self._services.now(), "overloaded")
         body = self._dialect.steered(self._body, guidance) if guidance else self._body
         headers = for_upstream(self._scope["headers"], _REPLACED)
         headers += [(b"accept-encoding", b"identity"), (b"content-length", str(len(body)).encode())]
@@ -312,6 +321,8 @@ class Chatting:
                 (b"content-type", (start.content_type or "application/json").encode()),
                 (b"cache-control", b"no-cache"),
             ]
+        if start.status == 503:
+            headers.append((b"retry-after", b"5"))
         if length is not None:
             headers.append((b"content-length", str(length).encode()))
         headers.append((b"x-guardrail-exchange", self._id.encode()))

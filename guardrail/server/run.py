@@ -32,7 +32,6 @@ def serve(settings: Settings, say: Callable[[str], None]) -> int:
         proxy_headers=False,
         ws="none",
         lifespan="on",
-        limit_concurrency=limits.connections,
         timeout_keep_alive=int(limits.upstream_idle),
         timeout_graceful_shutdown=int(limits.shutdown),
         h11_max_incomplete_event_size=64 * 1024,

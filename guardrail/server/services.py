@@ -92,6 +92,8 @@ class Services:
         self._started = False
         self._warned: set[str] = set()
         self._dead_letters = 0
+        self.active = 0
+        """Chats under way."""
 
     # --- life
 

@@ -256,6 +256,17 @@ def test_a_slow_bot_is_504_and_a_waiting_stream_is_kept_alive(bot: Any, tmp_path
         assert ": keep-alive" in answer.text and "Three." in answer.text
 
 
+def test_beyond_its_limit_a_calm_client_waits_and_a_crisis_is_answered(bot: Any, tmp_path: Path) -> None:
+    with proxy(bot.url, tmp_path / "data", limits={"exchanges": 1}) as small:
+        bot.script = lambda b, r: b.stream(openai_stream(["word. "] * 100), pause=0.05)
+        body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": ORDINARY}]}
+        with httpx.stream("POST", f"{small.url}/v1/chat/completions", json=body) as long:
+            next(long.iter_bytes())
+            busy = ask(small, "What is for dinner?")
+            assert busy.status_code == 503 and busy.headers["retry-after"] and busy.json()["error"]["message"]
+            assert ask(small, CRISIS).status_code == 200
+
+
 def test_a_client_that_leaves_mid_stream_leaves_the_proxy_well(guarded: Proxy, bot: Any) -> None:
     bot.script = lambda b, r: b.stream(openai_stream(["word. "] * 400), pause=0.02)
     body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": ORDINARY}]}

@@ -119,6 +119,27 @@ def test_a_latched_conversation_gets_nothing_before_the_whole_reply_is_read() ->
     assert said(p.body) == "UNSAFE, so I stopped."
 
 
+def test_a_calm_streams_first_clause_goes_before_its_second_ends() -> None:
+    p = pump().open(CALM).feed(UpstreamHeaders(101.0, 200, "text/event-stream"))
+    p.feed(
+        UpstreamChunk(
+            102.0,
+            openai_stream(["Soup is good, ", "and "], done=False).split(
+                b'data: {"id": "chatcmpl-9", "object": "chat.completion.chunk", "created": 7, "model": "m", "choices": [{"index": 0, "delta": {}'
+            )[0],
+        )
+    )
+    assert said(p.body) == "Soup is good, "
+
+
+def test_held_text_is_bounded_and_what_exceeds_it_is_not_released() -> None:
+    words = openai_stream(["no end in sight "] * 100)
+    crisis = pump(terms=Terms(hold_limit=1000)).open(CALM, state=LATCHED).answer([words])
+    assert "UPSTREAM" in said(crisis.body) and "no end" not in said(crisis.body)
+    calm = pump(terms=Terms(hold_limit=1000)).open(CALM).answer([words])
+    assert b"no end" not in calm.body and calm.torn
+
+
 def test_the_upstream_down_in_a_crisis_is_answered_humanely() -> None:
     p = pump().open(CALM, state=LATCHED).fail("refused")
     assert p.status == 200 and "UPSTREAM HELP-suicide_crisis" in said(p.body)
