@@ -261,7 +261,8 @@ def test_beyond_its_limit_a_calm_client_waits_and_a_crisis_is_answered(bot: Any,
         bot.script = lambda b, r: b.stream(openai_stream(["word. "] * 100), pause=0.05)
         body = {"model": "m", "stream": True, "messages": [{"role": "user", "content": ORDINARY}]}
         with httpx.stream("POST", f"{small.url}/v1/chat/completions", json=body) as long:
-            next(long.iter_bytes())
+            words = long.iter_bytes()
+            next(words)
             busy = ask(small, "What is for dinner?")
             assert busy.status_code == 503 and busy.headers["retry-after"] and busy.json()["error"]["message"]
             assert ask(small, CRISIS).status_code == 200
