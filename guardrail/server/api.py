@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from escalation.case import State
+from escalation.case import Case, State
 from escalation.store import Conflict, NotFound, StoreError
 from guardrail import __version__
 from guardrail.server.services import Services
@@ -107,12 +107,16 @@ class _Api:
             limit = 0
         if not 1 <= limit <= 1000:
             raise HTTPException(400, "limit must be a whole number from 1 to 1000")
-        found, cursor = await _stored(self._services.desk.find(cast("State | None", state), limit, query.get("cursor")))
-        return _json({"items": [case.public() for case in found], "next": cursor})
+        finding = self._services.desk.find(cast("State | None", state), limit, query.get("cursor"))
+        found, cursor = await _stored(finding, conflict=400)
+        return _json({"items": [self._shown(case) for case in found], "next": cursor})
 
     async def case(self, request: Request) -> Response:
         case = await _stored(self._services.desk.get(request.path_params["id"]))
-        return _json(case.public())
+        return _json(self._shown(case))
+
+    def _shown(self, case: Case) -> dict[str, object]:
+        return case.public(self._services.settings.public_url or "")
 
     def act(self, verb: str) -> Handler:
         async def handle(request: Request) -> Response:
@@ -120,7 +124,7 @@ class _Api:
             by = body.get("by")
             if not isinstance(by, str) or not 0 < len(by.strip()) <= 200:
                 raise HTTPException(400, 'a JSON body with "by": NAME is needed')
-            return _json((await self._acted(verb, request.path_params["id"], by.strip(), body)).public())
+            return _json(self._shown(await self._acted(verb, request.path_params["id"], by.strip(), body)))
 
         return handle
 
@@ -152,14 +156,14 @@ async def _read(request: Request) -> dict[str, Any]:
     return value
 
 
-async def _stored(work: Awaitable[Any]) -> Any:
-    """What the case store says, in HTTP's words."""
+async def _stored(work: Awaitable[Any], conflict: int = 409) -> Any:
+    """What the case store says, in HTTP's words. ``conflict``: the status of a ``Conflict``."""
     try:
         return await work
     except NotFound as error:
         raise HTTPException(404, "there is no such case") from error
     except Conflict as error:
-        raise HTTPException(409, str(error)) from error
+        raise HTTPException(conflict, str(error)) from error
     except StoreError as error:
         raise HTTPException(503, "the case store does not answer", {"retry-after": "5"}) from error
 

@@ -91,7 +91,6 @@ class Services:
         self._supervisor = Supervisor()
         self._started = False
         self._warned: set[str] = set()
-        self._dead_letters = 0
         self.active = 0
         """Chats under way."""
 
@@ -270,7 +269,6 @@ class Services:
         )
 
     def _on_dead(self, told: Told) -> None:
-        self._dead_letters += 1
         log.error("nobody could be told through a channel: act on it now", channel=told.channel, case=told.case)
 
     # --- how it is
@@ -287,7 +285,7 @@ class Services:
             f"a damaged conversation store was set aside: {self.store.set_aside}": self.store.set_aside is not None,
             "journal: " + self.journal.health.reason: not self.journal.health.ok,
             "nobody is told: no escalation channel": not self.settings.escalation.channels,
-            "notices given up": self._dead_letters > 0,
+            f"{desk.dead_letters} notices given up": desk.dead_letters > 0,
             "a background loop had to be begun again": self._supervisor.restarts > 0,
             "shadow mode: nobody is protected": self.settings.mode == "shadow",
             **{f"helplines: {problem}": True for problem in self.help.problems()},

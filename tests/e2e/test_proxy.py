@@ -327,9 +327,15 @@ def test_a_case_through_the_api(guarded: Proxy) -> None:
         assert error.value.code == status
     resolved = guarded.api(f"{path}/resolve", {"by": "ann", "outcome": "test", "note": "a drill"})
     assert (resolved["state"], resolved["outcome"]) == ("resolved", "test")
-    with pytest.raises(urllib.error.HTTPError) as error:
-        guarded.api("api/v1/cases/unknown")
-    assert error.value.code == 404
+    for path, status in [
+        ("api/v1/cases/unknown", 404),
+        ("api/v1/cases?cursor=x", 400),
+        ("api/v1/cases?limit=0", 400),
+        ("api/v1/cases?state=x", 400),
+    ]:
+        with pytest.raises(urllib.error.HTTPError) as error:
+            guarded.api(path)
+        assert error.value.code == status
 
 
 def test_no_words_and_no_keys_are_kept_anywhere(guarded: Proxy) -> None:
