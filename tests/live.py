@@ -11,12 +11,12 @@ import subprocess
 import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 from standardwebhooks import Webhook
 
 SECRET = "whsec_" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
@@ -163,8 +163,8 @@ class Proxy:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         for _ in range(400):
-            with contextlib.suppress(OSError):
-                urllib.request.urlopen(f"{self.url}/guardrail/health/ready", timeout=1).close()
+            with contextlib.suppress(httpx.HTTPError):
+                httpx.get(f"{self.url}/guardrail/health/ready", timeout=1)
                 return self
             if self.process.poll() is not None:
                 break
@@ -182,10 +182,12 @@ class Proxy:
             self.process.wait(20)
 
     def api(self, path: str, body: dict[str, object] | None = None) -> Any:
-        data = json.dumps(body).encode() if body is not None else None
-        request = urllib.request.Request(f"{self.url}/guardrail/{path}", data, {"authorization": f"Bearer {TOKEN}"})
-        with urllib.request.urlopen(request, timeout=10) as answer:
-            return json.loads(answer.read())
+        """Our own API, as an operator's script would ask it. Raises ``httpx.HTTPStatusError``."""
+        method = "GET" if body is None else "POST"
+        headers = {"authorization": f"Bearer {TOKEN}"}
+        return (
+            httpx.request(method, f"{self.url}/guardrail/{path}", json=body, headers=headers).raise_for_status().json()
+        )
 
     def journal(self) -> str:
         return "".join(path.read_text() for path in sorted((self.data / "journal").glob("*.jsonl")))

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -322,9 +320,9 @@ def test_a_case_through_the_api(guarded: Proxy) -> None:
         ("claim", {"by": "bob"}, 409), ("resolve", {"by": "ann", "outcome": "nonsense"}, 400), ("resolve", {"outcome": "test"}, 400),
         ("reply", {"by": "ann", "text": "hi"}, 409),
     ]:  # fmt: skip
-        with pytest.raises(urllib.error.HTTPError) as error:
+        with pytest.raises(httpx.HTTPStatusError) as error:
             guarded.api(f"{path}/{verb}", body)
-        assert error.value.code == status
+        assert error.value.response.status_code == status
     resolved = guarded.api(f"{path}/resolve", {"by": "ann", "outcome": "test", "note": "a drill"})
     assert (resolved["state"], resolved["outcome"]) == ("resolved", "test")
     for path, status in [
@@ -333,9 +331,9 @@ def test_a_case_through_the_api(guarded: Proxy) -> None:
         ("api/v1/cases?limit=0", 400),
         ("api/v1/cases?state=x", 400),
     ]:
-        with pytest.raises(urllib.error.HTTPError) as error:
+        with pytest.raises(httpx.HTTPStatusError) as error:
             guarded.api(path)
-        assert error.value.code == status
+        assert error.value.response.status_code == status
 
 
 def test_no_words_and_no_keys_are_kept_anywhere(guarded: Proxy) -> None:
