@@ -336,6 +336,24 @@ def test_a_case_through_the_api(guarded: Proxy) -> None:
         assert error.value.response.status_code == status
 
 
+def test_a_human_who_resolves_a_case_lowers_the_latch(guarded: Proxy) -> None:
+    named = {"x-guardrail-conversation": "lowered"}
+    exchange = ask(guarded, CRISIS, **named).headers["x-guardrail-exchange"]
+    assert ask(guarded, ORDINARY, **named).headers["x-guardrail-action"] == "steer"
+    case = next(c for c in guarded.api("api/v1/cases?limit=1000")["items"] if exchange in c["exchanges"])
+    guarded.api(f"api/v1/cases/{case['id']}/resolve", {"by": "ann", "outcome": "false_alarm"})
+    assert ask(guarded, f"{ORDINARY} And tomorrow?", **named).headers["x-guardrail-action"] == "pass"
+
+
+def test_the_api_describes_itself(guarded: Proxy) -> None:
+    described = guarded.api("api/v1/openapi.json")
+    assert described["openapi"].startswith("3.1") and "/guardrail/api/v1/cases/{id}/resolve" in described["paths"]
+    for path, verbs in described["paths"].items():
+        for verb in verbs:
+            answer = httpx.request(verb, f"{guarded.url}{path.replace('{id}', 'x')}")
+            assert answer.status_code == (200 if "/health/" in path else 401), path
+
+
 def test_no_words_and_no_keys_are_kept_anywhere(guarded: Proxy) -> None:
     marker = "zebrafinch"
     ask(guarded, f"{CRISIS}, my {marker} agrees", user="secret-user-name", authorization="Bearer sk-very-secret")
