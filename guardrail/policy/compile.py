@@ -14,6 +14,7 @@ from guardrail.policy.rules import read_rules, read_then
 from guardrail.policy.source import Pack, PolicyError, Problems, Source
 from guardrail.policy.vocabulary import (
     FAILURES,
+    LOCALE,
     LONGEST,
     LONGEST_IMMINENT,
     PACK_KEYS,
@@ -27,12 +28,17 @@ _REQUIRED = ("told.yes", "told.no")
 """Responses every policy needs: what fills ``{told}``."""
 
 
+At = tuple[str | int, ...]
+Seen = dict[str, tuple[Source, At]]
+"""What a pack has named so far, and where."""
+
+
 class Text(msgspec.Struct, frozen=True):
     """A text and where it stands."""
 
     text: str
     source: Source
-    at: tuple[str | int, ...]
+    at: At
 
 
 class Compiled(msgspec.Struct, frozen=True):
@@ -41,7 +47,7 @@ class Compiled(msgspec.Struct, frozen=True):
     policy: Policy
     packs: tuple[Pack, ...]
     languages: tuple[str, ...]
-    sources: dict[str, tuple[Source, tuple[str | int, ...]]]
+    sources: dict[str, tuple[Source, At]]
 
     def where(self, rule: Rule) -> str:
         """``file:line:col`` of a rule. It reads the file again, so it is for messages only."""
@@ -81,7 +87,7 @@ class _Compiler:
     def __init__(self, problems: Problems) -> None:
         self._problems = problems
         self.rules: dict[str, Rule] = {}
-        self.sources: dict[str, tuple[Source, tuple[str | int, ...]]] = {}
+        self.sources: dict[str, tuple[Source, At]] = {}
         self.responses: dict[str, dict[str, Text]] = {}
         self.guidance: dict[str, Text] = {}
         self.failures: dict[str, tuple[Then, Source]] = {}
@@ -93,12 +99,19 @@ class _Compiler:
     def take(self, pack: Pack) -> None:
         if pack.head is not None:
             self._head(pack.head)
-        mine: dict[str, tuple[Source, tuple[str | int, ...]]] = {}
+        mine: Seen = {}
         for source in pack.files:
             self._rules(source, mine)
-            self._responses(source)
-            self._guidance(source)
-            self._on_failure(source)
+            self._responses(source, mine)
+            self._guidance(source, mine)
+            self._on_failure(source, mine)
+
+    def _once(self, mine: Seen, kind: str, name: str, source: Source, at: At) -> None:
+        """Within a pack a name stands once: which of two would count is nothing to guess about."""
+        first = mine.setdefault(f"{kind} {name}", (source, at))
+        if first != (source, at):
+            there = first[0].place(*first[1])
+            self._problems.add(source, at, f"the {kind} {name} stands at {there} already; rename one")
 
     def _head(self, head: Source) -> None:
         for key in head.tree:
@@ -114,28 +127,30 @@ class _Compiler:
             self.languages.update(dict.fromkeys(languages))
         self.heads.append((str(head.tree.get("id", "")), str(head.tree.get("version", ""))))
 
-    def _rules(self, source: Source, mine: dict[str, tuple[Source, tuple[str | int, ...]]]) -> None:
+    def _rules(self, source: Source, mine: Seen) -> None:
         for rule, at in read_rules(source, self._problems):
-            if rule.id in mine:
-                first, place = mine[rule.id]
-                self._problems.add(
-                    source, at, f"the rule {rule.id} stands at {first.place(*place)} already; rename one"
-                )
-            mine[rule.id] = self.sources[rule.id] = (source, at)
+            self._once(mine, "rule", rule.id, source, at)
+            self.sources[rule.id] = (source, at)
             self.rules[rule.id] = rule
 
-    def _responses(self, source: Source) -> None:
+    def _responses(self, source: Source, mine: Seen) -> None:
         texts = source.tree.get("responses")
         if texts is None:
             return
         locale = source.tree.get("locale")
-        if not isinstance(locale, str):
+        if not isinstance(locale, str) or not LOCALE.fullmatch(locale):
             self._problems.add(source, ("responses",), "responses need a locale; add locale: en beside them")
             return
-        self.responses.setdefault(locale, {}).update(self._texts(source, "responses", texts))
+        found = self._texts(source, "responses", texts)
+        for name, text in found.items():
+            self._once(mine, f"response in {locale}", name, source, text.at)
+        self.responses.setdefault(locale, {}).update(found)
 
-    def _guidance(self, source: Source) -> None:
-        self.guidance.update(self._texts(source, "guidance", source.tree.get("guidance", {})))
+    def _guidance(self, source: Source, mine: Seen) -> None:
+        found = self._texts(source, "guidance", source.tree.get("guidance", {}))
+        for name, text in found.items():
+            self._once(mine, "guidance", name, source, text.at)
+        self.guidance.update(found)
 
     def _texts(self, source: Source, key: str, raw: Any) -> dict[str, Text]:
         if not isinstance(raw, dict):
@@ -149,7 +164,7 @@ class _Compiler:
                 found[str(name)] = Text(text.strip(), source, (key, name))
         return found
 
-    def _on_failure(self, source: Source) -> None:
+    def _on_failure(self, source: Source, mine: Seen) -> None:
         raw = source.tree.get("on_failure", {})
         if not isinstance(raw, dict):
             self._problems.add(source, ("on_failure",), "on_failure must be a mapping; name what failed and the answer")
@@ -158,9 +173,13 @@ class _Compiler:
             if part not in FAILURES:
                 self._problems.add(source, ("on_failure", part), f"unknown part {part}; {nearest(part, FAILURES)}")
                 continue
+            self._once(mine, "answer to a failed", part, source, ("on_failure", part))
             then = read_then(source, self._problems, ("on_failure", part), answer)
             if part in ("detector_outbound", "upstream") and then.action != "replace":
                 what = "what could not be read, or was never said, must be replaced; write action: replace"
+                self._problems.add(source, ("on_failure", part), what)
+            elif then.action == "pass":
+                what = "a failure is answered and not passed over; write action: steer with guidance"
                 self._problems.add(source, ("on_failure", part), what)
             self.failures[part] = (then, source)
 
@@ -183,8 +202,10 @@ class _Compiler:
         for texts in self.responses.values():
             for name, text in texts.items():
                 self._check_text(name, text)
+        for text in self.guidance.values():
+            self._check_numbers(text)
 
-    def _check_names(self, source: Source, at: tuple[str | int, ...], then: Then) -> None:
+    def _check_names(self, source: Source, at: At, then: Then) -> None:
         if then.steer and then.steer not in self.guidance:
             self._problems.add(source, at, f"unknown guidance {then.steer}; {nearest(then.steer, self.guidance)}")
         if not then.response:
@@ -207,6 +228,9 @@ class _Compiler:
             )
         for unknown in unknown_placeholders(text.text):
             self._problems.add(text.source, text.at, f"unknown placeholder {{{unknown}}}; use {{help}} or {{told}}")
+        self._check_numbers(text)
+
+    def _check_numbers(self, text: Text) -> None:
         for number in typed_numbers(text.text):
             self._problems.add(
                 text.source,

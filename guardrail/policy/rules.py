@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, cast
 
 from guardrail.core.decide import CaseRule, Rule, Then, When
 from guardrail.core.model import ACTIONS, CATEGORIES, CUES, OUTBOUND_SIGNALS, SIGNALS, Action, Audience, Direction
+from guardrail.policy.sense import mismatches, nonsense
 from guardrail.policy.source import Problems, Source
-from guardrail.policy.vocabulary import RESOURCE_KINDS, RULE_KEYS, THEN_KEYS, WHEN_KEYS, bounds, duration, nearest
+from guardrail.policy.vocabulary import (
+    COUNTRY,
+    LOCALE,
+    RESOURCE_KINDS,
+    RULE_KEYS,
+    THEN_KEYS,
+    WHEN_KEYS,
+    bounds,
+    duration,
+    nearest,
+)
 
 At = tuple[str | int, ...]
 
@@ -73,13 +85,20 @@ class _Reader:
                 self._wrong((*at, key), f"unknown {key} {name}; {nearest(name, sorted(known))}")
         return tuple(names)
 
-    def _bounds(self, at: At, raw: Any, key: str, high: float = 4) -> tuple[float, float]:
+    def _bounds(self, at: At, raw: Any, key: str, *, whole: bool = True) -> tuple[float, float]:
         if key not in raw:
-            return (0, high)
-        found = bounds(raw[key], 0, high)
+            return (0, 4)
+        found = bounds(raw[key], 0, 4, whole=whole)
         if found is None:
-            self._wrong((*at, key), f'{key} is no range within 0..{high:g}; write a number, ">=3" or "2..3"')
-            return (0, high)
+            self._wrong((*at, key), f'{key} is no range within 0..4; write a number, ">=3" or "2..3"')
+            return (0, 4)
+        return found
+
+    def _tags(self, at: At, raw: Any, key: str, form: re.Pattern[str], example: str) -> tuple[str, ...]:
+        found = self._names(at, raw, key, None)
+        for tag in found:
+            if not form.fullmatch(tag):
+                self._wrong((*at, key), f"{key} {tag} is never met; write it as {example}")
         return found
 
     def rule(self, at: At, raw: Any) -> Rule | None:
@@ -90,6 +109,8 @@ class _Reader:
                 return None
         when = self.when((*at, "when"), raw["when"])
         then = self.then((*at, "then"), raw["then"])
+        for what in mismatches(when, then):
+            self._wrong((*at, "then"), what)
         rule_id, source = self._text(at, raw, "id"), self._text(at, raw, "source")
         return Rule(rule_id, when, then, source)
 
@@ -114,14 +135,14 @@ class _Reader:
             signals=signals,
             severity=(int(severity[0]), int(severity[1])),
             audience=cast("tuple[Audience, ...]", choices["audience"]),
-            locale=self._names(at, raw, "locale", None),
-            country=self._names(at, raw, "country", None),
+            locale=self._tags(at, raw, "locale", LOCALE, "de or pt-BR"),
+            country=self._tags(at, raw, "country", COUNTRY, "DE, two capitals"),
             subject=choices["subject"],
             detail=self._names(at, raw, "detail", None),
             frame=choices["frame"],
             time=choices["time"],
             latch=(int(latch[0]), int(latch[1])),
-            level=self._bounds(at, raw, "level"),
+            level=self._bounds(at, raw, "level", whole=False),
             episode=self._episode(at, raw),
             drift=float(drift),
         )
@@ -149,10 +170,13 @@ class _Reader:
                 self._wrong((*at, "case", "deadline"), "deadline must be a time such as 5m, 1h or 24h; write one")
             else:
                 case = CaseRule(seconds)
-        return Then(
+        then = Then(
             cast("Action", action),
             response,
             self._text(at, raw, "steer"),
             self._names(at, raw, "help", RESOURCE_KINDS),
             case,
         )
+        for what in nonsense(then):
+            self._wrong(at, what)
+        return then

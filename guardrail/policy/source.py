@@ -47,6 +47,8 @@ class Pack:
         if not folder.is_dir():
             problems.append(f"{folder}: is no folder; name a pack that is shipped, or a folder")
             return
+        for path in sorted(folder.rglob("*.yml")):
+            problems.append(f"{path}:1:1: only *.yaml is read, so this would be ignored; rename it")
         for path in sorted(folder.rglob("*.yaml")):
             try:
                 source = Source(path, read(path))

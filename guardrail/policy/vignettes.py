@@ -139,7 +139,7 @@ class _Reader:
             elif key == "severity" and bounds(value, 0, 4) is None:
                 self._wrong(at, 'severity is no range within 0..4; write a number, ">=3" or "2..3"')
             elif key == "case" and not isinstance(value, bool):
-                self._wrong(at, "case must be yes or no; write true or false")
+                self._wrong(at, "case must be a truth value; write true or false")
 
 
 def _listed(value: Any) -> list[Any]:

@@ -38,6 +38,9 @@ LONGEST = 60
 LONGEST_IMMINENT = 30
 """Words of a response; the second for what answers severity 4, when nobody can read much."""
 
+LOCALE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
+COUNTRY = re.compile(r"[A-Z]{2}")
+
 _DURATION = re.compile(r"(\d+)\s*(s|m|h|d)\Z")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _RANGE = re.compile(r"(?:(>=|<=|>|<)\s*(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*\.\.\s*(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?))\Z")
@@ -49,12 +52,16 @@ def duration(value: object) -> float | None:
     return float(match[1]) * _UNITS[match[2]] if match else None
 
 
-def bounds(value: object, low: float, high: float) -> tuple[float, float] | None:
-    """``4``, ``">=3"``, ``"2..3"`` as an inclusive range within ``low..high``; ``None`` when it is none."""
+def bounds(value: object, low: float, high: float, *, whole: bool = True) -> tuple[float, float] | None:
+    """``4``, ``">=3"``, ``"2..3"`` as an inclusive range within ``low..high``; ``None`` when it is none.
+
+    ``whole``: grades, which come in whole numbers. Otherwise ``>`` and ``<`` have no inclusive neighbour
+    and are refused.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
     match = _RANGE.match(str(value).strip())
-    if match is None:
+    if match is None or (whole and "." in str(value).replace("..", "")) or (not whole and match[1] in (">", "<")):
         return None
     sign, edge, first, last, only = match.groups()
     if only is not None:
@@ -75,7 +82,7 @@ def nearest(name: object, known: Collection[str]) -> str:
 
 
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
-_NUMBER = re.compile(r"\d[\d ().+-]*\d{2,}|\d{3,}")
+_NUMBER = re.compile(r"\d(?:[ ().+/-]*\d){2,}")
 _UNIVERSAL = ("112", "911")
 
 
@@ -89,5 +96,5 @@ def unknown_placeholders(text: str) -> list[str]:
 
 
 def typed_numbers(text: str) -> list[str]:
-    """Numbers in a text that look dialled. They belong in resources, where they are dated and verified."""
+    """Numbers that look dialled, ``9-8-8`` too. They belong in resources, where they are dated and verified."""
     return [m.group() for m in _NUMBER.finditer(text) if m.group().strip() not in _UNIVERSAL]
