@@ -38,7 +38,9 @@ def summary(draft: CaseDraft, verdict: Verdict) -> str:
     detail = f" ({draft.detail})" if draft.detail else ""
     first = f"{what}{detail}, {_GRADES[draft.severity]} ({draft.severity}), {_SUBJECTS[draft.subject]}"
     seen = [
-        f"{s.name.replace('_', ' ')} {s.severity} [{s.pattern or s.detector}]" for s in verdict.signals if s.severity
+        f"{s.name.replace('_', ' ')} {s.severity} [{(s.pattern or s.detector).replace('.', '/')}]"
+        for s in verdict.signals
+        if s.severity
     ]
     side = "in the person's message" if verdict.direction == "inbound" else "in the bot's reply"
     lines = [f"{first}. Seen {side}: {'; '.join(seen[:8])}." if seen else f"{first}."]
