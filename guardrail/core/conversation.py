@@ -20,6 +20,7 @@ TURN_DECAY = 0.9
 HALF_LIFE = 24 * HOUR
 CALM_BELOW = 1.0
 SENTENCE_FROM = 1.5
+"""From this level on replies go sentence by sentence, and a failure is answered and never passed on."""
 
 Granularity = Literal["clause", "sentence", "whole"]
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from guardrail.core.conversation import Episode, Granularity, Trajectory, granularity, is_calm
+from guardrail.core.conversation import SENTENCE_FROM, Episode, Granularity, Trajectory, granularity
 from guardrail.core.model import (
     ACTION_RANK,
     CATEGORIES,
@@ -340,5 +340,10 @@ def _foremost(signals: Sequence[Signal], direction: Direction) -> Signal | None:
 
 
 def needs_care(trajectory: Trajectory, verdict: Verdict | None) -> bool:
-    """Whether a failure must be answered humanely and never with a bare error: in crisis, or not yet calm."""
-    return not is_calm(trajectory) or (verdict is not None and verdict.severity >= Severity.ELEVATED)
+    """Whether a failure must be answered humanely and never with a bare error: in crisis, or not long after.
+
+    Sadness alone is no crisis: it gets the error, and no emergency numbers.
+    """
+    if trajectory.latch or trajectory.level >= SENTENCE_FROM:
+        return True
+    return verdict is not None and verdict.severity >= Severity.ELEVATED

@@ -147,6 +147,12 @@ def test_the_upstream_down_in_a_crisis_is_answered_humanely() -> None:
     assert p.status == 200 and "UPSTREAM" in said_whole(p.body)
 
 
+def test_somebody_who_is_only_sad_gets_no_crisis_text_when_the_upstream_is_down() -> None:
+    sad = State("c1", Trajectory(level=1.0, peak=1, seen_at=99.0))
+    p = pump().open(CALM, state=sad).fail("refused")
+    assert p.status == 502 and b"HELP" not in p.body
+
+
 @pytest.mark.parametrize(("kind", "status"), [("refused", 502), ("timeout", 504), ("torn", 502)])
 def test_the_upstream_down_and_calm_is_an_error_in_the_apis_shape(kind: str, status: int) -> None:
     p = pump().open(CALM).fail(kind)
