@@ -93,7 +93,7 @@ class Guard:
         try:
             return self._pool.submit(look, detector, text, context).result(detector.deadline)
         except TimeoutError:
-            return Failed(detector.name, "deadline")
+            return Failed(detector.name, "deadline", detector.required)
 
     @cached_property
     def _pool(self) -> ThreadPoolExecutor:

@@ -187,7 +187,7 @@ def decide(policy: Policy, findings: Sequence[Finding], view: View) -> Verdict:
     signals = tuple(s for f in findings if not isinstance(f, Failed) for s in f.signals)
     failures = tuple(f for f in findings if isinstance(f, Failed))
     fired, trail = _consider(policy, signals, view)
-    if failures:
+    if any(failed.required for failed in failures):
         answer = (
             policy.on_failure.detector_inbound if view.direction == "inbound" else policy.on_failure.detector_outbound
         )
@@ -198,7 +198,7 @@ def decide(policy: Policy, findings: Sequence[Finding], view: View) -> Verdict:
     if view.store_failed:
         fired.append((Rule(id="on_failure.store", when=When(view.direction, ()), then=policy.on_failure.store), None))
         trail.append(Step(rule="on_failure.store", fired=True, why="the conversation store did not answer"))
-    if not fired and not signals:
+    if not fired and not signals and not failures:
         return _nothing(policy.name, policy.hash, view.direction, granularity(view.trajectory))
     return _combine(policy, signals, failures, fired, trail, view)
 
@@ -266,25 +266,27 @@ def _combine(
 ) -> Verdict:
     severity = severity_of(signals, view.direction)
     ranked = sorted(fired, key=_strength, reverse=True)
-    repeat = view.direction == "inbound" and 0 < severity <= view.episode.answered
+    repeats = [_is_repeat(rule.then, signal, severity, view) for rule, signal in ranked]
+    voice = next((p for p, again in zip(ranked, repeats, strict=True) if _takes_over(p[0].then) and not again), None)
+    shows_again = not view.episode.referred or any(s.name == "asks_numbers" for s in signals)
     steers: list[str] = []
     resources: list[str] = []
     actions: set[Action] = set()
     cases: dict[str, CaseDraft] = {}
     response = ""
-    for rule, signal in ranked:
+    for (rule, signal), again in zip(ranked, repeats, strict=True):
         then = rule.then
         action = then.action
         if then.steer and then.steer not in steers:
             steers.append(then.steer)
             actions.add("steer")
-        if action == "replace" and repeat and signal is not None:
-            # One authored reply an episode: after that the bot goes on, steered, unless urgency rises.
+        if again and signal is not None:
             trail.append(Step(rule.id, False, signal.name, signal.severity, why="already answered in this episode"))
             action = "steer"
         if action not in ("support", "pass"):
             actions.add(action)
-        if then.resources and (action in ("replace", "handoff") or not view.episode.referred or _asked(signals)):
+        shown = not again and (_takes_over(then) or shows_again) and _goes_with(voice, rule, signal)
+        if then.resources and shown:
             actions.add("support")
             resources.extend(kind for kind in then.resources if kind not in resources)
         if not response and _speaks(action, actions):
@@ -303,7 +305,7 @@ def _combine(
         action=strictest,
         actions=tuple(sorted(actions, key=ACTION_RANK.__getitem__)),
         signals=signals,
-        rule=ranked[0][0].id if ranked else "",
+        rule=(voice or ranked[0])[0].id if ranked else "",
         policy=policy.name,
         policy_hash=policy.hash,
         category=top.name if top else "",
@@ -318,25 +320,54 @@ def _combine(
     )
 
 
+def _is_repeat(then: Then, signal: Signal | None, severity: int, view: View) -> bool:
+    """One authored reply an episode: after that the bot goes on, steered, unless urgency rises.
+
+    A card that showed no help (abuse: privacy first) does not keep help from another danger said after it.
+    """
+    if then.action != "replace" or signal is None or view.direction == "outbound":
+        return False
+    brings_first_help = bool(then.resources) and not view.episode.referred and signal.name != view.episode.category
+    return 0 < severity <= view.episode.answered and not brings_first_help
+
+
+def _takes_over(then: Then) -> bool:
+    return ACTION_RANK[then.action] >= ACTION_RANK["replace"]
+
+
+def _goes_with(voice: tuple[Rule, Signal | None] | None, rule: Rule, signal: Signal | None) -> bool:
+    """Whether a rule's help is shown beside the text that takes the reply's place.
+
+    A text goes with its own rule's help, that of equally urgent ones, and what was asked for. One written
+    without help is shown without: somebody may be reading along, and must not find a helpline beside it.
+    """
+    if voice is None or rule is voice[0] or (signal is not None and signal.name == "asks_numbers"):
+        return True
+    if not voice[0].then.resources or signal is None or voice[1] is None:
+        return False
+    return _takes_over(rule.then) and signal.severity == voice[1].severity
+
+
 def _speaks(action: Action, actions: set[Action]) -> bool:
     """Whether a rule's text is used: it takes the reply's place, or goes with help that is offered."""
     return ACTION_RANK[action] >= ACTION_RANK["rewrite"] or (action == "support" and "support" in actions)
 
 
-def _strength(pair: tuple[Rule, Signal | None]) -> tuple[int, int, int]:
+def _strength(pair: tuple[Rule, Signal | None]) -> tuple[int, int, int, bool]:
     rule, signal = pair
     if signal is None:
-        return (ACTION_RANK[rule.then.action], 0, 0)
-    return (ACTION_RANK[rule.then.action], signal.severity, -_CATEGORY_RANK.get(signal.name, 99))
+        return (ACTION_RANK[rule.then.action], 0, 0, False)
+    return (ACTION_RANK[rule.then.action], *_weight(signal))
 
 
-def _asked(signals: Sequence[Signal]) -> bool:
-    return any(s.name == "asks_numbers" for s in signals)
+def _weight(signal: Signal) -> tuple[int, int, bool]:
+    """The gravest first; of two alike, the danger to the one who writes."""
+    return (signal.severity, -_CATEGORY_RANK.get(signal.name, 99), signal.subject == "self")
 
 
 def _foremost(signals: Sequence[Signal], direction: Direction) -> Signal | None:
     graded = [s for s in signals if s.name in _GRADED[direction] and s.severity > Severity.NONE]
-    return max(graded, key=lambda s: (s.severity, -_CATEGORY_RANK.get(s.name, 99)), default=None)
+    return max(graded, key=_weight, default=None)
 
 
 def needs_care(trajectory: Trajectory, verdict: Verdict | None) -> bool:

@@ -127,11 +127,15 @@ class Found(msgspec.Struct, frozen=True, tag="found"):
     signals: tuple[Signal, ...] = ()
 
 
-class Failed(msgspec.Struct, frozen=True, tag="failed"):
-    """A detector did not do its work. Never read as "nothing there": the policy answers it."""
+class Failed(msgspec.Struct, frozen=True, tag="failed", omit_defaults=True):
+    """A detector did not do its work. Never read as "nothing there": the policy answers it.
+
+    One that is not ``required`` is on record only: what the required ones saw stands.
+    """
 
     detector: str
     reason: Literal["raised", "deadline", "absent", "invalid"]
+    required: bool = True
 
 
 Finding = Found | Failed

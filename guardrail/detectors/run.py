@@ -11,9 +11,9 @@ def look(detector: Detector, text: str, context: Context) -> Finding:
     try:
         signals = tuple(detector.look(text, context))
     except Exception:
-        return Failed(detector.name, "raised")
+        return Failed(detector.name, "raised", detector.required)
     if not all(_is_sound(s, len(text)) for s in signals):
-        return Failed(detector.name, "invalid")
+        return Failed(detector.name, "invalid", detector.required)
     return Found(detector.name, signals)
 
 

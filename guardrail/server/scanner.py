@@ -56,7 +56,7 @@ class Scanner:
         loop = asyncio.get_running_loop()
         jobs = [loop.run_in_executor(self._pool, look, detector, text, context) for text in texts]
         done, _ = await asyncio.wait(jobs, timeout=detector.deadline)
-        return [job.result() if job in done else Failed(detector.name, "deadline") for job in jobs]
+        return [job.result() if job in done else Failed(detector.name, "deadline", detector.required) for job in jobs]
 
     def _is_quiet(self, effect: Scan) -> bool:
         for quiet in self._quiet[effect.direction]:

@@ -91,6 +91,13 @@ def test_a_failing_detector_is_a_verdict_and_never_a_pass(detector: Hanging, rea
     assert guard.inspect("I want to kill myself", direction="inbound").severity == 3, "what the others saw still counts"
 
 
+def test_an_optional_detector_that_fails_is_on_record_and_changes_nothing() -> None:
+    optional = Lying()
+    optional.required = False
+    verdict = Guard.load("base", detectors=[optional]).inspect("hello", direction="outbound")
+    assert verdict.action == "pass" and [f.detector for f in verdict.failures] == ["lying"]
+
+
 def test_inspect_gives_one_line_a_line_in_order_and_its_exit_code() -> None:
     items = [
         {"id": 1, "turns": [{"role": "user", "content": "Ich will nicht mehr leben 🙃"}], "locale": "de"},

@@ -43,7 +43,7 @@ async def test_each_cut_gets_a_finding_from_each_detector(blocking: bool) -> Non
     scanner.close()
     assert scanned.at == 5.0 and len(scanned.findings) == 2
     for good, bad in scanned.findings:
-        assert isinstance(good, Found) and bad == Failed("bad", "raised")
+        assert isinstance(good, Found) and bad == Failed("bad", "raised", False)
     assert [f.signals[0].spans for f, _ in scanned.findings if isinstance(f, Found)] == [((0, 5),), ((0, 9),)]
 
 
@@ -55,11 +55,11 @@ async def test_one_that_hangs_is_a_missed_deadline_and_does_not_stop_the_others(
     scanned = await scanner.scan(SCAN)
     release.set()
     scanner.close()
-    assert {finding[0] for finding in scanned.findings} == {Failed("stuck", "deadline")}
+    assert {finding[0] for finding in scanned.findings} == {Failed("stuck", "deadline", False)}
     assert all(isinstance(finding[1], Found) for finding in scanned.findings)
 
 
 async def test_spans_outside_the_text_are_not_believed() -> None:
     scanner = Scanner([Plugin("liar", False, lambda text: [Signal("suicide", 3, spans=((0, 999),))])], lambda: 5.0)
     scanned = await scanner.scan(SCAN)
-    assert {finding[0] for finding in scanned.findings} == {Failed("liar", "invalid")}
+    assert {finding[0] for finding in scanned.findings} == {Failed("liar", "invalid", False)}
