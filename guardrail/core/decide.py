@@ -327,7 +327,8 @@ def _is_repeat(then: Then, signal: Signal | None, severity: int, view: View) -> 
     """
     if then.action != "replace" or signal is None or view.direction == "outbound":
         return False
-    brings_first_help = bool(then.resources) and not view.episode.referred and signal.name != view.episode.category
+    another = view.episode.category not in ("", signal.name)
+    brings_first_help = another and bool(then.resources) and not view.episode.referred
     return 0 < severity <= view.episode.answered and not brings_first_help
 
 
