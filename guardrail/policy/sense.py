@@ -16,6 +16,10 @@ def nonsense(then: Then) -> Iterator[str]:
         yield "action steer without guidance changes nothing; name guidance under steer"
     if then.action == "support" and not then.resources:
         yield "action support without help adds nothing; name kinds of help"
+    if then.action == "support" and not then.response:
+        yield "lines of help need a text that says what they are; name a response"
+    if then.resources and then.action not in _SPEAKING:
+        yield f"help is never shown with action {then.action}; use support or replace"
     if then.response and then.action not in _SPEAKING:
         yield f"the response {then.response} is never said with action {then.action}; use support or replace"
 
