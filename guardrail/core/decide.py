@@ -173,6 +173,8 @@ class Verdict(msgspec.Struct, frozen=True):
 
 
 _CATEGORY_RANK = {name: rank for rank, name in enumerate(CATEGORIES)}
+_NEARNESS: Mapping[str, int] = {"self": 2, "child": 1, "other": 0}
+"""Between equals: the person, then a child, then anybody else. Detectors report in no order."""
 _GRADED = {"inbound": frozenset(CATEGORIES), "outbound": frozenset(OUTBOUND_SIGNALS)}
 
 
