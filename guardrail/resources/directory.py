@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from guardrail.core.ports import HelpQuery
+from guardrail.resources.answer import answer
+from guardrail.resources.hours import are_readable
 from guardrail.resources.load import countries, load_country
-from guardrail.resources.model import EMERGENCY, Resource
+from guardrail.resources.model import Resource
 from guardrail.resources.phrases import phrases
-from guardrail.resources.render import line
-from guardrail.resources.select import select
 from guardrail.yamlread import Unreadable
 
 log = structlog.get_logger("guardrail.resources")
 
-MOST = 3
-_EMERGENCIES = 2
+_CODE = re.compile(r"[A-Z]{2}")
+_SAME = {"UK": "GB", "EL": "GR"}
+"""Codes people write for a country that ISO 3166 reserves for nobody else."""
 
 
 class Directory:
     """Implements ``ports.Help`` over a folder of countries and an operator's verifications.
 
-    A file that cannot be read gives the international wording and is named in ``problems``.
+    What cannot be read is named in ``problems``. A broken verification costs the word "verified" and nothing
+    else; broken hours read "hours vary"; a broken country gives the international wording.
     """
 
     def __init__(self, folder: Path, overlay: Path | None = None) -> None:
@@ -32,45 +37,38 @@ class Directory:
         self._problems: dict[str, str] = {}
 
     def lines(self, query: HelpQuery) -> tuple[str, ...]:
-        """One to three short lines: the emergency number first where one is asked for."""
+        """One to three short lines: the emergency number first where one is asked for. Never raises."""
+        code = _code(query.country)
+        if code is not None:
+            try:
+                return answer(self.resources(code), query)
+            except Exception as error:
+                self._note(code, f"{code}: no line could be chosen ({type(error).__name__})")
         words = phrases(query.locale)
-        wants_emergency = any(kind in EMERGENCY for kind in query.kinds)
-        if query.country is None:
-            return (words["unknown"], words["directory"]) if wants_emergency else (words["directory"], words["unknown"])
-        found = select(self.resources(query.country), query.kinds, query.locale, query.audience, query.at)
-        emergencies = [line(r, query.locale, query.at, query.kinds) for r in found if r.is_emergency][:_EMERGENCIES]
-        others = [line(r, query.locale, query.at) for r in found if not r.is_emergency]
-        wanted = [kind for kind in query.kinds if kind not in EMERGENCY]
-        if not emergencies and (wants_emergency or not others):
-            emergencies = self._emergency(query) or [words["unknown"]]
-        if wanted and not others:
-            others = [words["no_line"]]
-        return tuple((emergencies + others)[:MOST])
-
-    def _emergency(self, query: HelpQuery) -> list[str]:
-        """A country's ambulance, for a person for whom there is no line."""
-        assert query.country is not None
-        found = select(self.resources(query.country), EMERGENCY[:1], query.locale, query.audience, query.at)
-        return [line(r, query.locale, query.at, EMERGENCY[:1]) for r in found][:1]
+        if any(kind.startswith("emergency_") for kind in query.kinds):
+            return (words["unknown"], words["directory"])
+        return (words["directory"], words["unknown"])
 
     def resources(self, country: str) -> tuple[Resource, ...]:
-        """A country's resources; none when its file is missing or broken."""
-        code = country.upper()
-        if code not in self._loaded:
-            try:
-                self._loaded[code] = load_country(self._folder, code, self._overlay)
-            except Unreadable as error:
-                log.error("a resource file cannot be read", problem=str(error))
-                self._problems[code] = str(error)
-                self._loaded[code] = ()
-        return self._loaded[code]
+        """A country's resources; none when there is no file for it, or a broken one."""
+        code = _code(country)
+        if code is None:
+            return ()
+        found = self._loaded.get(code)
+        if found is None:
+            found = tuple(self._with_hours(code, r) for r in self._load(code))
+            if found or code in self._problems:
+                self._loaded[code] = found
+        return found
 
     def problems(self) -> list[str]:
-        """Files that could not be read so far, one line each."""
+        """What could not be read so far, one line each."""
         return list(self._problems.values())
 
-    def unverified(self) -> list[str]:
-        """Countries in use whose lines nobody of the operator's has verified."""
+    def unverified(self, countries: Iterable[str] = ()) -> list[str]:
+        """Countries whose lines nobody of the operator's has verified: of those in use, and of those named."""
+        for country in countries:
+            self.resources(country)
         return sorted(
             code
             for code, found in self._loaded.items()
@@ -79,3 +77,28 @@ class Directory:
 
     def countries(self) -> list[str]:
         return countries(self._folder)
+
+    def _load(self, code: str) -> tuple[Resource, ...]:
+        for overlay in (self._overlay, None):
+            try:
+                return load_country(self._folder, code, overlay)
+            except (Unreadable, OSError) as error:
+                self._note(code, str(error) if isinstance(error, Unreadable) else f"{code}: cannot be read")
+        return ()
+
+    def _with_hours(self, code: str, resource: Resource) -> Resource:
+        if are_readable(resource):
+            return resource
+        self._note(f"{code} {resource.id}", f"{code} {resource.id}: its hours or time zone cannot be read")
+        return msgspec.structs.replace(resource, hours="")
+
+    def _note(self, key: str, problem: str) -> None:
+        if key not in self._problems:
+            log.error("helplines cannot be used as they are", problem=problem)
+            self._problems[key] = problem
+
+
+def _code(country: str | None) -> str | None:
+    """A country's code, or ``None`` for what is none: it never becomes part of a path."""
+    code = (country or "").strip().upper()
+    return _SAME.get(code, code) if _CODE.fullmatch(code) else None

@@ -21,6 +21,15 @@ def is_open(resource: Resource, at: float) -> bool | None:
     return bool(_hours(resource.hours).is_open(_local(resource, at)))
 
 
+def are_readable(resource: Resource) -> bool:
+    """Whether its hours can be computed at all: a known format, in a known time zone."""
+    try:
+        is_open(resource, 0.0)
+    except (ValueError, LookupError, OSError):
+        return False
+    return True
+
+
 def opens_at(resource: Resource, at: float) -> datetime.datetime | None:
     """When a closed line opens next, in its own zone; ``None`` when that is not known."""
     if not resource.hours or resource.hours == ALWAYS:
@@ -37,6 +46,8 @@ def _local(resource: Resource, at: float) -> datetime.datetime:
 
 @functools.lru_cache(maxsize=512)
 def _hours(hours: str) -> Any:
-    from opening_hours import OpeningHours
+    from opening_hours import OpeningHours, validate
 
+    if not validate(hours):
+        raise ValueError("not opening hours in OpenStreetMap's format")
     return OpeningHours(hours)

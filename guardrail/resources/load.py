@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from guardrail.resources.model import File, Resource, Retired, Verification
+from guardrail.resources.model import File, Resource, Retired, Verification, different
 from guardrail.yamlread import Places, Unreadable, read
 
 T = TypeVar("T")
@@ -32,10 +32,11 @@ def load_country(folder: Path, code: str, overlay: Path | None = None) -> tuple[
     word = load_verification(overlay, code) if overlay is not None else None
     if word is None:
         return found
-    return tuple(_verified(r, word) if r.status == "active" else r for r in found)
+    return tuple(_verified(r, word) if r.status == "active" and r.verified_on <= word.verified_on else r for r in found)
 
 
 def _verified(resource: Resource, word: Verification) -> Resource:
+    """Only for a line that has not changed since: facts gathered later are not what the two people dialled."""
     interval = resource.next_review - resource.verified_on
     return msgspec.structs.replace(
         resource, verified_on=word.verified_on, verified_by=word.verified_by, next_review=word.verified_on + interval
@@ -55,7 +56,9 @@ def load_verification(overlay: Path, code: str) -> Verification | None:
 
 
 def save_verification(overlay: Path, word: Verification) -> Path:
-    """Write it, whole or not at all. Raises ``OSError``."""
+    """Write it, whole or not at all. Raises ``OSError``, and ``ValueError`` for fewer than two people."""
+    if len(different(word.verified_by)) < 2:
+        raise ValueError("two different people must have checked")
     overlay.mkdir(parents=True, exist_ok=True)
     path = overlay / f"{word.country}.yaml"
     draft = path.with_suffix(".tmp")

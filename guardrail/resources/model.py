@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -15,13 +16,19 @@ EMERGENCY = ("emergency_ambulance", "emergency_police", "emergency_fire")
 
 
 class Channel(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One way to reach a service. ``dial`` is what to dial there; ``e164`` only where such a form exists."""
+    """One way to reach a service. ``dial`` is what to dial there; ``e164`` only where such a form exists.
+
+    ``networks``: from where it can be dialled, empty for anywhere. ``limited``: reached at fewer hours than the
+    service itself, e.g. a chat beside a line that is open day and night.
+    """
 
     type: ChannelType
     dial: str = ""
     url: str = ""
     keyword: str = ""
     menu_option: str = ""
+    networks: Literal["", "mobile", "landline"] = ""
+    limited: bool = False
     e164: str | None = None
 
 
@@ -29,7 +36,7 @@ class Resource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One service. ``hours`` is OpenStreetMap's format in ``timezone``; empty: they vary or are not known.
 
     ``verified_on`` is when the facts were last checked against publications; ``verified_by`` the people of an
-    operator who have checked it themselves, two or nobody.
+    operator who have checked it themselves, two or nobody. ``coverage_note``: whom it is for when not for all.
     """
 
     id: str
@@ -65,7 +72,7 @@ class Resource(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def is_verified(self) -> bool:
-        return len(self.verified_by) >= 2
+        return len(different(self.verified_by)) >= 2
 
 
 class File(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -90,6 +97,11 @@ class Verification(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     country: str
     verified_by: tuple[str, ...]
     verified_on: datetime.date
+
+
+def different(names: Iterable[str]) -> set[str]:
+    """The people behind names: one who signs twice, in capitals or with a space, is still one."""
+    return {" ".join(name.split()).casefold() for name in names} - {""}
 
 
 def digits(number: str) -> str:

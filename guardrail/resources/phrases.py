@@ -14,6 +14,8 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "chat": "chat: {url}",
         "web": "{url}",
         "or": " or ",
+        "mobile": "from a mobile phone",
+        "landline": "from a landline",
         "always": "day and night",
         "open": "open now",
         "closed": "closed now, opens {day} {time}",
@@ -37,6 +39,8 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "chat": "Chat: {url}",
         "web": "{url}",
         "or": " oder ",
+        "mobile": "vom Handy",
+        "landline": "vom Festnetz",
         "always": "Tag und Nacht",
         "open": "jetzt erreichbar",
         "closed": "jetzt nicht besetzt, wieder ab {day} {time}",
@@ -60,6 +64,8 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "chat": "chat: {url}",
         "web": "{url}",
         "or": " o ",
+        "mobile": "desde un móvil",
+        "landline": "desde un fijo",
         "always": "día y noche",
         "open": "abierto ahora",
         "closed": "cerrado ahora, abre {day} {time}",
@@ -83,6 +89,8 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
         "chat": "tchat : {url}",
         "web": "{url}",
         "or": " ou ",
+        "mobile": "depuis un mobile",
+        "landline": "depuis un fixe",
         "always": "jour et nuit",
         "open": "ouvert maintenant",
         "closed": "fermé maintenant, rouvre {day} {time}",
@@ -102,4 +110,9 @@ PHRASES: Mapping[str, Mapping[str, str]] = {
 
 def phrases(locale: str) -> Mapping[str, str]:
     """The words for a locale; English where we have none in its language."""
-    return PHRASES.get(locale.partition("-")[0].lower(), PHRASES["en"])
+    return PHRASES.get(language_of(locale), PHRASES["en"])
+
+
+def language_of(locale: str) -> str:
+    """The language of a BCP-47 tag, or of a system's ``de_AT``, in small letters."""
+    return locale.replace("_", "-").partition("-")[0].lower()

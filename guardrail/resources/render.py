@@ -18,7 +18,8 @@ def line(resource: Resource, locale: str, at: float, kinds: Sequence[str] = ()) 
     if resource.is_emergency:
         return _emergency(resource, locale, [k for k in resource.kind if k in kinds] or resource.kind)
     ways = [_way(c, locale) for c in _chosen(resource)]
-    parts = [f"{resource.name}: {words['or'].join(ways)}", _opening(resource, locale, at)]
+    whom = f" ({resource.coverage_note})" if resource.coverage_note else ""
+    parts = [f"{resource.name}{whom}: {words['or'].join(ways)}", _opening(resource, locale, at)]
     if not resource.is_verified:
         parts.append(words["listed"].format(date=resource.verified_on.isoformat()))
     return " · ".join(part for part in parts if part)
@@ -31,16 +32,22 @@ def _emergency(resource: Resource, locale: str, kinds: Sequence[str]) -> str:
 
 
 def _chosen(resource: Resource) -> list[Channel]:
-    """One way by voice and one that needs none; else whatever there is."""
-    voice = [c for c in resource.channels if c.type == "voice"][:1]
+    """One way by voice and one that needs none; else whatever there is. A number that only some networks
+    reach brings the next that others do."""
+    voices = [c for c in resource.channels if c.type == "voice"]
+    first = voices[:1]
+    if first and first[0].networks:
+        first += [c for c in voices if c.networks != first[0].networks][:1]
     quiet = [c for c in resource.channels if c.type in _VOICELESS][:1]
-    return voice + quiet or list(resource.channels[:1])
+    return first + quiet or list(resource.channels[:1])
 
 
 def _way(channel: Channel, locale: str) -> str:
     words = phrases(locale)
     key = "menu" if channel.menu_option else "keyword" if channel.keyword else channel.type
-    return words[key].format(dial=channel.dial, url=channel.url, menu=channel.menu_option, keyword=channel.keyword)
+    way = words[key].format(dial=channel.dial, url=channel.url, menu=channel.menu_option, keyword=channel.keyword)
+    limits = [words[word] for word in (channel.networks, "vary" if channel.limited else "") if word]
+    return f"{way} ({', '.join(limits)})" if limits else way
 
 
 def _opening(resource: Resource, locale: str, at: float) -> str:
