@@ -356,16 +356,16 @@ def _speaks(action: Action, actions: set[Action]) -> bool:
     return ACTION_RANK[action] >= ACTION_RANK["rewrite"] or (action == "support" and "support" in actions)
 
 
-def _strength(pair: tuple[Rule, Signal | None]) -> tuple[int, int, int, bool]:
+def _strength(pair: tuple[Rule, Signal | None]) -> tuple[int, int, int, int]:
     rule, signal = pair
     if signal is None:
-        return (ACTION_RANK[rule.then.action], 0, 0, False)
+        return (ACTION_RANK[rule.then.action], 0, 0, 0)
     return (ACTION_RANK[rule.then.action], *_weight(signal))
 
 
-def _weight(signal: Signal) -> tuple[int, int, bool]:
+def _weight(signal: Signal) -> tuple[int, int, int]:
     """The gravest first; of two alike, the danger to the one who writes."""
-    return (signal.severity, -_CATEGORY_RANK.get(signal.name, 99), signal.subject == "self")
+    return (signal.severity, -_CATEGORY_RANK.get(signal.name, 99), _NEARNESS[signal.subject])
 
 
 def _foremost(signals: Sequence[Signal], direction: Direction) -> Signal | None:
