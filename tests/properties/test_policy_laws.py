@@ -158,12 +158,9 @@ def test_the_order_in_which_detectors_report_changes_nothing_a_person_reads(
     shuffled = list(seen)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
     one, other = decide(BASE, found(seen), view), decide(BASE, found(shuffled), view)
-    assert (one.action, one.severity, one.category, one.subject) == (
-        other.action,
-        other.severity,
-        other.category,
-        other.subject,
-    )
+    for what in ("action", "severity", "category", "subject", "response"):
+        assert getattr(one, what) == getattr(other, what), what
+    assert set(one.resources) == set(other.resources) and set(one.steer) == set(other.steer)
     assert {(c.category, c.deadline) for c in one.cases} == {(c.category, c.deadline) for c in other.cases}
 
 
