@@ -34,20 +34,24 @@ def _kinds(query: HelpQuery) -> tuple[str, ...]:
     return kinds
 
 
+def _crisis(others: Sequence[Resource], query: HelpQuery) -> list[Resource]:
+    """Lines for somebody with suicide on their mind; for a minor the children's line is one."""
+    kinds = {"suicide_crisis", "child_youth"} if query.audience == "minor" else {"suicide_crisis"}
+    return [r for r in others if kinds.intersection(r.kind)]
+
+
 def _lacks_line(kinds: Sequence[str], others: Sequence[Resource], query: HelpQuery) -> bool:
-    """Whether nothing was found, or no crisis line for somebody with suicide on their mind: said plainly then.
-    For a minor the children's line is one."""
+    """Nothing for what was asked, which is said plainly: a line of another kind does not stand for a crisis line."""
     if not others:
         return any(kind not in EMERGENCY for kind in kinds)
-    crisis = {"suicide_crisis", "child_youth"} if query.audience == "minor" else {"suicide_crisis"}
-    return "suicide_crisis" in kinds and not any(crisis.intersection(r.kind) for r in others)
+    return "suicide_crisis" in kinds and not _crisis(others, query)
 
 
 def _needs_emergency(kinds: Sequence[str], others: Sequence[Resource], query: HelpQuery) -> bool:
-    """Asked for; or no line to offer; or suicide is on their mind and no line can be relied on now."""
-    if not others or any(kind in EMERGENCY for kind in kinds) or _lacks_line(kinds, others, query):
+    """Asked for; or nothing to offer; or suicide is on their mind and no crisis line is open to them for certain."""
+    if not others or any(kind in EMERGENCY for kind in kinds):
         return True
-    return "suicide_crisis" in kinds and all(standing(r, query.at) > Standing.REGIONAL for r in others)
+    return "suicide_crisis" in kinds and all(standing(r, query.at) > Standing.USABLE for r in _crisis(others, query))
 
 
 def _ambulance(resources: Sequence[Resource], query: HelpQuery) -> list[str]:

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import msgspec
 
-from guardrail.resources.hours import is_open
+from guardrail.resources.hours import are_readable
 from guardrail.resources.load import countries, load_country, load_retired
-from guardrail.resources.model import Resource, Retired, digits
+from guardrail.resources.model import Channel, Resource, Retired, digits
 from guardrail.resources.select import staleness
 from guardrail.yamlread import Unreadable
 
@@ -52,32 +52,51 @@ def _notes(code: str, resource: Resource, retired: Sequence[Retired], today: dat
         if not resource.is_verified:
             what.append(("unverified: nobody of yours has dialled it (guardrail resources verify)", False))
         age = staleness(resource, today)
+        if resource.verified_on > today:
+            what.append((f"verified on {resource.verified_on}, which is still to come", True))
         if age != "fresh":
             what.append((f"{age}: was to be reviewed by {resource.next_review}", True))
     else:
-        what.append(
-            (f"{resource.status}, {resource.confidence} confidence: not shown until a human has checked it", False)
-        )
+        why = f" ({resource.notes})" if resource.notes else ""
+        state = f"{resource.status}, {resource.confidence} confidence{why}"
+        what.append((f"{state}: not shown until a human has checked it", False))
     for number in retired_in(resource, code, retired):
         what.append((f"holds {number}, which is retired: it must not be shipped", True))
     for number in doubtful(resource, code):
         what.append((f"{number} is not a number phonenumbers knows; it may still be right", False))
-    try:
-        is_open(resource, 0.0)
-    except Exception as error:
-        what.append((f"hours or time zone cannot be read ({type(error).__name__})", True))
+    if not are_readable(resource):
+        what.append(("hours or time zone cannot be read", True))
     return [Note(code, resource.id, text, finding) for text, finding in what]
 
 
 def retired_in(resource: Resource, code: str, retired: Sequence[Retired]) -> list[str]:
-    """Retired numbers of its country that a resource still shows."""
-    gone = {
-        (digits(n.partition(" press ")[0]), n.partition(" press ")[2])
-        for r in retired
-        if r.country == code
-        for n in r.numbers
-    }
-    return [c.dial for c in resource.channels if (digits(c.dial), c.menu_option) in gone]
+    """Retired numbers of its country that a resource still shows, however they are written."""
+    gone = {_retired(number, code) for r in retired if r.country == code for number in r.numbers}
+    return [c.dial or c.e164 or "" for c in resource.channels if gone.intersection(_shown(c, code))]
+
+
+def _retired(number: str, code: str) -> tuple[str, str]:
+    """A line of the list, e.g. ``988 press 3`` or ``741741 text WORD``, as a number and what goes with it."""
+    for word in (" press ", " text "):
+        if word in number:
+            dial, _, option = number.partition(word)
+            return _significant(dial, code), option.casefold()
+    return _significant(number, code), ""
+
+
+def _shown(channel: Channel, code: str) -> set[tuple[str, str]]:
+    options = {o.casefold() for o in (channel.menu_option, channel.keyword)} - {""} or {""}
+    return {(_significant(n, code), option) for n in (channel.dial, channel.e164) if n for option in options}
+
+
+def _significant(number: str, code: str) -> str:
+    """What of a number stays the same with or without country code and trunk prefix, to compare numbers by."""
+    import phonenumbers
+
+    try:
+        return phonenumbers.national_significant_number(phonenumbers.parse(number, code))
+    except phonenumbers.NumberParseException:
+        return digits(number)
 
 
 def doubtful(resource: Resource, code: str) -> list[str]:
