@@ -9,36 +9,11 @@ from typing import Any
 
 import msgspec
 
-from guardrail.core.decide import OnFailure, Policy, Rule, Then, indexed
+from guardrail.core.decide import OnFailure, Policy, Rule, indexed
 from guardrail.policy.rules import read_rules, read_then
 from guardrail.policy.source import Pack, PolicyError, Problems, Source
-from guardrail.policy.vocabulary import (
-    FAILURES,
-    LOCALE,
-    LONGEST,
-    LONGEST_IMMINENT,
-    PACK_KEYS,
-    nearest,
-    typed_numbers,
-    unknown_placeholders,
-    words,
-)
-
-_REQUIRED = ("told.yes", "told.no")
-"""Responses every policy needs: what fills ``{told}``."""
-
-
-At = tuple[str | int, ...]
-Seen = dict[str, tuple[Source, At]]
-"""What a pack has named so far, and where."""
-
-
-class Text(msgspec.Struct, frozen=True):
-    """A text and where it stands."""
-
-    text: str
-    source: Source
-    at: At
+from guardrail.policy.vocabulary import FAILURES, LOCALE, PACK_KEYS, nearest
+from guardrail.policy.whole import At, Parts, Seen, Text, check
 
 
 class Compiled(msgspec.Struct, frozen=True):
@@ -69,7 +44,7 @@ def compile_packs(folders: Sequence[Path]) -> Compiled:
     reader = _Compiler(problems)
     for pack in packs:
         reader.take(pack)
-    reader.check()
+    check(reader, problems)
     if problems:
         raise PolicyError(sorted(dict.fromkeys(problems), key=_in_order))
     digest = hashlib.sha256(b"".join(pack.digest() for pack in packs)).hexdigest()
@@ -83,18 +58,10 @@ def _in_order(problem: str) -> tuple[str, int, int]:
     return (path, int(line) if line.isdigit() else 0, int(column) if column.isdigit() else 0)
 
 
-class _Compiler:
+class _Compiler(Parts):
     def __init__(self, problems: Problems) -> None:
+        super().__init__()
         self._problems = problems
-        self.rules: dict[str, Rule] = {}
-        self.sources: dict[str, tuple[Source, At]] = {}
-        self.responses: dict[str, dict[str, Text]] = {}
-        self.guidance: dict[str, Text] = {}
-        self.failures: dict[str, tuple[Then, Source]] = {}
-        self.languages: dict[str, None] = {}
-        self.heads: list[tuple[str, str]] = []
-
-    # --- taking packs in
 
     def take(self, pack: Pack) -> None:
         if pack.head is not None:
@@ -182,66 +149,6 @@ class _Compiler:
                 what = "a failure is answered and not passed over; write action: steer with guidance"
                 self._problems.add(source, ("on_failure", part), what)
             self.failures[part] = (then, source)
-
-    # --- what only shows in the whole
-
-    def check(self) -> None:
-        for part in FAILURES:
-            if part not in self.failures and self.heads:
-                self._problems.append(
-                    f"on_failure.{part}: no pack says what happens when it fails; add it under on_failure"
-                )
-        for rule in self.rules.values():
-            self._check_names(*self.sources[rule.id], rule.then)
-        for part, (then, source) in self.failures.items():
-            self._check_names(source, ("on_failure", part), then)
-        for locale in self.languages:
-            for name in _REQUIRED:
-                if name not in self.responses.get(locale, {}):
-                    self._problems.append(f"responses: {locale} has no {name}; every policy needs it, write it")
-        for texts in self.responses.values():
-            for name, text in texts.items():
-                self._check_text(name, text)
-        for text in self.guidance.values():
-            self._check_numbers(text)
-
-    def _check_names(self, source: Source, at: At, then: Then) -> None:
-        if then.steer and then.steer not in self.guidance:
-            self._problems.add(source, at, f"unknown guidance {then.steer}; {nearest(then.steer, self.guidance)}")
-        if not then.response:
-            return
-        everywhere = {name for texts in self.responses.values() for name in texts}
-        if then.response not in everywhere:
-            self._problems.add(source, at, f"unknown response {then.response}; {nearest(then.response, everywhere)}")
-            return
-        for locale in self.languages:
-            if then.response not in self.responses.get(locale, {}):
-                self._problems.add(source, at, f"the response {then.response} is missing in {locale}; write it")
-
-    def _check_text(self, name: str, text: Text) -> None:
-        limit = LONGEST_IMMINENT if name in self._imminent() else LONGEST
-        if words(text.text) > limit:
-            self._problems.add(
-                text.source,
-                text.at,
-                f"{name} has {words(text.text)} words; at most {limit} can be read then, shorten it",
-            )
-        for unknown in unknown_placeholders(text.text):
-            self._problems.add(text.source, text.at, f"unknown placeholder {{{unknown}}}; use {{help}} or {{told}}")
-        self._check_numbers(text)
-
-    def _check_numbers(self, text: Text) -> None:
-        for number in typed_numbers(text.text):
-            self._problems.add(
-                text.source,
-                text.at,
-                f"the number {number} is typed into a text; use {{help}}, which is dated and checked",
-            )
-
-    def _imminent(self) -> set[str]:
-        return {
-            r.then.response for r in self.rules.values() if r.when.severity[0] == 4 and r.when.direction == "inbound"
-        }
 
     def policy(self, digest: str) -> Policy:
         rules = tuple(self.rules.values())

@@ -1,0 +1,106 @@
+"""What only shows once every pack is read: names that lead nowhere, texts that are missing or too long."""
+
+from __future__ import annotations
+
+import msgspec
+
+from guardrail.core.decide import Rule, Then
+from guardrail.policy.source import Problems, Source
+from guardrail.policy.vocabulary import (
+    FAILURES,
+    LONGEST,
+    LONGEST_IMMINENT,
+    nearest,
+    typed_numbers,
+    unknown_placeholders,
+    words,
+)
+
+_REQUIRED = ("told.yes", "told.no")
+"""Responses every policy needs: what fills ``{told}``."""
+
+
+At = tuple[str | int, ...]
+Seen = dict[str, tuple[Source, At]]
+"""What a pack has named so far, and where."""
+
+
+class Text(msgspec.Struct, frozen=True):
+    """A text and where it stands."""
+
+    text: str
+    source: Source
+    at: At
+
+
+class Parts:
+    """What the packs hold, each thing by its name; later packs have overridden earlier ones."""
+
+    def __init__(self) -> None:
+        self.rules: dict[str, Rule] = {}
+        self.sources: dict[str, tuple[Source, At]] = {}
+        self.responses: dict[str, dict[str, Text]] = {}
+        self.guidance: dict[str, Text] = {}
+        self.failures: dict[str, tuple[Then, Source]] = {}
+        self.languages: dict[str, None] = {}
+        self.heads: list[tuple[str, str]] = []
+
+
+def check(parts: Parts, problems: Problems) -> None:
+    """Add what is wrong with the whole: names that lead nowhere, texts that are missing or cannot be read."""
+    for part in FAILURES:
+        if part not in parts.failures and parts.heads:
+            problems.append(f"on_failure.{part}: no pack says what happens when it fails; add it under on_failure")
+    for rule in parts.rules.values():
+        _check_names(parts, problems, *parts.sources[rule.id], rule.then)
+    for part, (then, source) in parts.failures.items():
+        _check_names(parts, problems, source, ("on_failure", part), then)
+    for locale in parts.languages:
+        for name in _REQUIRED:
+            if name not in parts.responses.get(locale, {}):
+                problems.append(f"responses: {locale} has no {name}; every policy needs it, write it")
+    for texts in parts.responses.values():
+        for name, text in texts.items():
+            _check_text(parts, problems, name, text)
+    for text in parts.guidance.values():
+        _check_numbers(problems, text)
+
+
+def _check_names(parts: Parts, problems: Problems, source: Source, at: At, then: Then) -> None:
+    if then.steer and then.steer not in parts.guidance:
+        problems.add(source, at, f"unknown guidance {then.steer}; {nearest(then.steer, parts.guidance)}")
+    if not then.response:
+        return
+    everywhere = {name for texts in parts.responses.values() for name in texts}
+    if then.response not in everywhere:
+        problems.add(source, at, f"unknown response {then.response}; {nearest(then.response, everywhere)}")
+        return
+    for locale in parts.languages:
+        if then.response not in parts.responses.get(locale, {}):
+            problems.add(source, at, f"the response {then.response} is missing in {locale}; write it")
+
+
+def _check_text(parts: Parts, problems: Problems, name: str, text: Text) -> None:
+    limit = LONGEST_IMMINENT if name in _imminent(parts) else LONGEST
+    if words(text.text) > limit:
+        problems.add(
+            text.source,
+            text.at,
+            f"{name} has {words(text.text)} words; at most {limit} can be read then, shorten it",
+        )
+    for unknown in unknown_placeholders(text.text):
+        problems.add(text.source, text.at, f"unknown placeholder {{{unknown}}}; use {{help}} or {{told}}")
+    _check_numbers(problems, text)
+
+
+def _check_numbers(problems: Problems, text: Text) -> None:
+    for number in typed_numbers(text.text):
+        problems.add(
+            text.source,
+            text.at,
+            f"the number {number} is typed into a text; use {{help}}, which is dated and checked",
+        )
+
+
+def _imminent(parts: Parts) -> set[str]:
+    return {r.then.response for r in parts.rules.values() if r.when.severity[0] == 4 and r.when.direction == "inbound"}
