@@ -43,7 +43,7 @@ class Vignette(msgspec.Struct, frozen=True):
     def must_not_escalate(self) -> bool:
         """Whether every expectation is that nothing is done beyond steering."""
         expected = [t.expect for t in self.turns if t.expect]
-        return all(e.get("action") in ("pass", "steer") and e.get("case") is not True for e in expected)
+        return all(set(_listed(e.get("action"))) <= {"pass", "steer"} and e.get("case") is not True for e in expected)
 
 
 class Outcome(msgspec.Struct, frozen=True):
