@@ -7,6 +7,7 @@ letters, and only where a word of the lexicon comes out: ordinary text has no se
 
 from __future__ import annotations
 
+import bisect
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
@@ -83,7 +84,7 @@ def _clusters(text: str) -> Iterator[Span]:
     for at, char in enumerate(text):
         if _INVISIBLE.match(char):
             continue
-        if start >= 0 and unicodedata.combining(char):
+        if start >= 0 and unicodedata.combining(char) and at - start < _LONGEST_CLUSTER:
             end = at + 1
             continue
         if start >= 0:
@@ -106,6 +107,11 @@ _LEET_L = str.maketrans({"1": "l"})
 _TOKEN = re.compile(r"[^\W_](?:[\w@$!|*+'-]*[\w@$!|*])?")
 _SPACED = re.compile(r"(?<!\w)\w(?:[ \t.,_*\-]{1,2}\w){2,}(?!\w)")
 _RUN = re.compile(r"(.)\1{2,}")
+_LONGEST_CLUSTER = 32
+"""Code points that compose with each other at most: more marks on one letter mean nothing but work."""
+_LONGEST_WORD = 24
+_LONGEST_SPACED = 400
+"""Letters of one spaced-out stretch that are read as words; a longer one is read no further."""
 
 
 class Vocabulary:
@@ -137,18 +143,22 @@ class Vocabulary:
 
     def split(self, letters: str) -> Sequence[str] | None:
         """Letters as words of this vocabulary, the fewest; ``None`` when they are not, or hold no long word."""
-        best: list[tuple[str, ...] | None] = [(), *[None] * len(letters)]
+        count = [0] + [-1] * len(letters)  # words needed to get here, -1: not reachable
+        back = [0] * (len(letters) + 1)
         for end in range(1, len(letters) + 1):
-            for start in range(max(0, end - 24), end):
-                before = best[start]
+            for start in range(max(0, end - _LONGEST_WORD), end):
                 word = letters[start:end]
-                if before is None or word not in self._words or (len(word) == 1 and word not in "iaà"):
+                if count[start] < 0 or word not in self._words or (len(word) == 1 and word not in "iaà"):
                     continue
-                here = best[end]
-                if here is None or len(before) + 1 < len(here):
-                    best[end] = (*before, word)
-        found = best[-1]
-        return found if found and any(word in self._long for word in found) else None
+                if count[end] < 0 or count[start] + 1 < count[end]:
+                    count[end], back[end] = count[start] + 1, start
+        if count[-1] < 0:
+            return None
+        words, end = [], len(letters)
+        while end:
+            words.append(letters[back[end] : end])
+            end = back[end]
+        return words[::-1] if any(word in self._long for word in words) else None
 
 
 def _candidates(token: str) -> Iterator[str]:
@@ -190,12 +200,15 @@ def _changes(text: str, vocabulary: Vocabulary) -> Iterator[tuple[int, int, str]
     found: list[tuple[int, int, str]] = []
     for match in _SPACED.finditer(text):
         letters = "".join(c for c in match.group() if c.isalnum())
+        if len(letters) > _LONGEST_SPACED:
+            continue
         words = vocabulary.split(letters.translate(_LOOKALIKE).translate(_LEET))
         if words:
             found.append((match.start(), match.end(), " ".join(words)))
-    taken = [(start, end) for start, end, _ in found]
+    taken = [start for start, _, _ in found]
     for match in _TOKEN.finditer(text):
-        if any(start < match.end() and end > match.start() for start, end in taken):
+        at = bisect.bisect_right(taken, match.start()) - 1
+        if at >= 0 and found[at][1] > match.start():
             continue
         word = vocabulary.reveal(match.group())
         if word:

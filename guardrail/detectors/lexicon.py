@@ -7,6 +7,8 @@ silence a first-person ``high`` in the same message; only what frames that very 
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -21,6 +23,7 @@ from guardrail.detectors.lexicon_load import Entry, load_entries
 
 _SCORES = (0.5, 0.6, 0.75, 0.85, 0.95)
 _SET_MEMORY = 64 * 1024 * 1024
+_MOST_SPANS = 1000
 _HISTORY = 6
 """Earlier turns that may frame this one (a story begun, a part played)."""
 
@@ -64,15 +67,11 @@ class _Patterns:
         return [self.entries[i] for i in self._set.Match(text) or ()] if self.entries else []
 
     def spans(self, pattern: str, text: str) -> list[Span]:
-        """Where a pattern matches; neighbours may share the character between them."""
+        """Where a pattern matches, at most ``_MOST_SPANS`` places."""
         compiled = self._compiled.get(pattern)
         if compiled is None:
             compiled = self._compiled[pattern] = re2.compile(pattern)
-        found, at = [], 0
-        while at <= len(text) and (match := compiled.search(text, at)) is not None:
-            found.append(match.span(1))
-            at = max(match.end(1), at + 1)
-        return found
+        return [match.span(1) for match in itertools.islice(compiled.finditer(text), _MOST_SPANS)]
 
 
 class Lexicon:
@@ -172,7 +171,7 @@ def _found(patterns: _Patterns, entry: Entry, text: str, sentences: Sequence[Spa
     for span in patterns.spans(entry.pattern, text):
         if any(_overlaps(other, span) for other in spared):
             continue
-        start, end = next(((a, b) for a, b in sentences if a <= span[0] < b), (0, len(text)))
+        start, end = sentences[max(0, bisect.bisect_right(sentences, (span[0], len(text) + 1)) - 1)]
         yield _Hit(entry, span, (start, max(end, span[1])), entry.to, entry.frame or "sincere", entry.time or "now")
 
 
@@ -194,16 +193,20 @@ def _applies(entry: Entry, hit: _Hit, span: Span) -> bool:
     return True
 
 
-def _takes_over(entry: Entry) -> bool:
-    """Whether a counterweight makes a sentence somebody else's, or its opposite: then even ``high`` was not said.
-    Laughter, a trifle or an old story next to it does not."""
-    return entry.within in ("around", "sentence") and entry.frame != "idiom" and not entry.time
+_NEVER_LESS = frozenset(("suicide", "self_harm", "violence_to_others", "abuse_victim", "substance_crisis"))
+"""Where ``imminent`` was said, nothing around it takes it back: laughter, a film, or that one is fine now."""
 
 
 def _lower(hit: _Hit, entry: Entry) -> None:
+    """Only what is around the very words can take ``high`` away: a quotation, a character, a negation. What
+    stands beside them (laughter, a profession, an old story) leaves at least ``keep``."""
     floor = 0
-    if hit.entry.to >= Severity.HIGH and hit.entry.subject == "self" and not _takes_over(entry):
+    if hit.entry.to >= Severity.HIGH and entry.within != "around":
         floor = entry.keep
+        if hit.entry.subject == "self" and entry.frame in ("fiction", "professional"):
+            floor = Severity.HIGH  # a nurse, or somebody who has seen a film, may say it of themselves
+        if hit.entry.to == Severity.IMMINENT and hit.entry.signals[0] in _NEVER_LESS:
+            floor = Severity.IMMINENT
     lowered = max(entry.to, floor)
     if lowered < hit.severity:
         hit.severity = lowered

@@ -99,6 +99,53 @@ def test_sentences_that_stand_in_no_entry(text: str, low: int, high: int) -> Non
     assert low <= severity <= high, seen(text)
 
 
+@pytest.mark.parametrize(
+    ("text", "least"),
+    [
+        ("I'm a nurse and I'm going to kill myself tonight", 4),
+        ("After this movie I'm going to end my life", 3),
+        ("he choked me last night during the game", 3),
+        ("I get intrusive thoughts. I'm going to kill myself tonight", 4),
+        ("I'm not kidding im going to kill myself", 3),
+        ("i'm okay now, i took all my pills", 4),
+        ("I tried to kill myself last week. I'm fine now", 3),
+        ("Ich bin Krankenschwester und ich werde mich umbringen", 3),
+        ("Ich denke nicht daran aufzuhören, ich werde mich umbringen", 3),
+        ("Soy enfermera y voy a matarme", 3),
+        ("Le film est fini, je vais me tuer", 3),
+    ],
+)
+def test_nothing_beside_a_plain_statement_takes_it_back(text: str, least: int) -> None:
+    """A profession, a film, laughter or "I'm fine" next to it: only what is around the very words can."""
+    assert max(seen(text).values()) >= least, seen(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a " * 50_000,
+        "e" + "\u0301" * 100_000,
+        "i want to die. " * 6_600,
+        "k i l l  m y s e l f  " * 5_000,
+        'he said "i want to die" ' * 4_000,
+    ],
+    ids=["letters", "marks", "statements", "spaced", "quoted"],
+)
+def test_a_hundred_thousand_characters_cost_no_more_than_their_length(text: str) -> None:
+    """Work is counted, not timed: the calls made for a text twice as long are about twice as many."""
+    import cProfile
+    import pstats
+
+    def calls(of: str) -> int:
+        profile = cProfile.Profile()
+        profile.enable()
+        LEXICON.look(of, Context("inbound"))
+        profile.disable()
+        return int(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
+
+    assert calls(text) < 3 * calls(text[: len(text) // 2]) + 10_000
+
+
 def test_spans_are_exact_in_what_was_written() -> None:
     text = "So… “ok”. I’m going\u200b to K1LL mys3lf 🙃 now"
     [signal] = [s for s in LEXICON.look(text, Context("inbound")) if s.name == "suicide"]
