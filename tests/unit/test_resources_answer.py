@@ -10,7 +10,10 @@ from typing import Any
 import pytest
 
 from guardrail.core.ports import HelpQuery
+from guardrail.policy.vocabulary import RESOURCE_KINDS
 from guardrail.resources import Directory
+from guardrail.resources.load import load_country
+from guardrail.resources.select import select
 from guardrail.shipped import POLICIES
 
 FOLDER = POLICIES / "resources"
@@ -227,3 +230,20 @@ def test_hours_that_cannot_be_read_vary_and_cost_no_other_line(write: Any, bad: 
     first, second = directory.lines(HelpQuery("QQ", ("suicide_crisis",), "en", "unknown", 1.8e9))
     assert first.startswith("Line good") and "hours vary" in second
     assert directory.problems() == ["QQ bad: its hours or time zone cannot be read"]
+
+
+@pytest.mark.parametrize("code", ["US", "GB", "AU", "CA"])
+@pytest.mark.parametrize("audience", ["adult", "minor", "unknown"])
+def test_never_more_than_three_lines_however_much_there_is(code: str, audience: str) -> None:
+    assert len(read(FOLDER, code, *RESOURCE_KINDS, audience=audience)) == 3
+
+
+def test_an_order_of_lines_never_puts_a_closed_or_regional_one_before_a_surer_one_of_another_kind(write: Any) -> None:
+    folder = write(
+        {"id": "shut", "hours": "Mo-Su 20:00-21:00"},
+        {"id": "part", "kind": ["lgbtq"], "region": "QQ-1"},
+        {"id": "open", "kind": ["general_emotional_support"]},
+    )
+    kinds = ("suicide_crisis", "lgbtq", "general_emotional_support")
+    chosen = select(load_country(folder, "QQ"), kinds, "en", "unknown", NOON.timestamp())
+    assert [r.id for r in chosen] == ["open", "part", "shut"]
