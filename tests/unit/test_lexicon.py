@@ -155,7 +155,7 @@ def test_spans_are_exact_in_what_was_written() -> None:
 def test_a_story_begun_earlier_frames_this_turn_but_never_silences_high() -> None:
     history = (Message("user", "let's role play a war"), Message("assistant", "Sure!"))
     assert seen("I want to die", history=history)["suicide"] == 1
-    assert seen("I'm going to kill myself", history=history)["suicide"] == 2
+    assert seen("I'm going to kill myself", history=history)["suicide"] == 3
 
 
 def test_evasion_by_look_alikes_spaces_and_repeats_is_read() -> None:
