@@ -153,7 +153,7 @@ def test_old_checks_are_warned_of_then_demoted_then_hidden(share: float, expecte
 
 def test_two_people_must_have_checked(tmp_path: Path) -> None:
     before = line(by_id("DE", "de-telefonseelsorge"), "de", NOON)
-    assert "öffentlich gelistet, geprüft am 2026-11-23" in before
+    assert "öffentlich gelistet, zuletzt angesehen am 2026-11-23" in before
     save_verification(tmp_path, Verification("DE", ("Ann", "Bob"), datetime.date(2027, 1, 10)))
     after = next(r for r in load_country(FOLDER, "DE", tmp_path) if r.id == "de-telefonseelsorge")
     assert after.is_verified and "gelistet" not in line(after, "de", NOON)
