@@ -11,7 +11,7 @@ import msgspec
 from guardrail.core.conversation import State
 from guardrail.core.model import Message
 from guardrail.core.ports import Chat
-from guardrail.store.conversations import Conversations, StoreFailed
+from guardrail.store.conversations import Conversations, StoreFailed, put
 from guardrail.store.identity import Chain, Prefix, Trail
 
 LOOKUP = 0.05
@@ -21,7 +21,8 @@ RETRY_WITHIN = 30.0
 """Seconds in which a byte-identical first request, from nobody in particular, is taken for a retry.
 
 It may also be a second person with the same words: both get the whole answer, and their one case says that
-two exchanges joined it. Clients that name their users, conversations or retries do not depend on this.
+two exchanges joined it. Their next turns are begun anew from the history each sends, so that neither is
+answered by what the other said. Clients that name their users, conversations or retries do not depend on this.
 """
 
 
@@ -41,6 +42,8 @@ class Located(msgspec.Struct, frozen=True):
     trail: Trail
     store_failed: bool = False
     joined: bool = False
+    shared: bool = False
+    """It joined, and may be somebody else with the same words: what comes after belongs to neither."""
 
 
 class _Recent(msgspec.Struct):
@@ -50,38 +53,42 @@ class _Recent(msgspec.Struct):
     finished: bool = False
 
 
+_Key = tuple[str | None, Prefix]
+"""What is the same in a request and its retry: the conversation's name, if it has one, and the history."""
+
+
 class Finder:
     """Finds conversations. In memory it keeps the last ``size`` requests, so that a retry is recognised."""
 
     def __init__(self, chain: Chain, store: Conversations, size: int = 10_000) -> None:
         self._chain, self._store, self._size = chain, store, size
-        self._recent: OrderedDict[tuple[str | None, Prefix], _Recent] = OrderedDict()
+        self._recent: OrderedDict[_Key, _Recent] = OrderedDict()
+        self._latest: OrderedDict[str, _Key] = OrderedDict()
 
     async def find(self, chat: Chat, caller: Caller, at: float) -> Located:
         """Never fails: a store that does not answer gives a new conversation, marked ``store_failed``."""
         trail = self._chain.trail(chat.messages, caller.user)
         key = (caller.conversation, trail.whole)
         recent = self._recent.get(key)
-        if recent is not None and self._is_retry(recent, trail, caller, at):
+        if recent is not None and self._is_retry(key, recent, trail, caller, at):
             # Judged from where the first attempt was judged, so that it gets the same answer and case.
             cases = self._store.peek(recent.located.state.id)
             state = recent.located.state
             if cases is not None:
                 state = msgspec.structs.replace(state, cases=cases.cases)
-            return msgspec.structs.replace(recent.located, state=state, joined=True)
+            shared = trail.answers is None and caller == Caller()
+            return msgspec.structs.replace(recent.located, state=state, joined=True, shared=shared)
         try:
             located = await self._look_up(trail, caller, chat.messages)
         except StoreFailed:
             located = Located(State(_new_id()), 0, trail, store_failed=True)
-        self._recent[key] = _Recent(located, at, caller.retry)
-        self._recent.move_to_end(key)
-        while len(self._recent) > self._size:
-            self._recent.popitem(last=False)
+        put(self._recent, key, _Recent(located, at, caller.retry), self._size)
+        put(self._latest, located.state.id, key, self._size)
         return located
 
-    def _is_retry(self, recent: _Recent, trail: Trail, caller: Caller, at: float) -> bool:
-        if recent.located.store_failed:
-            return False
+    def _is_retry(self, key: _Key, recent: _Recent, trail: Trail, caller: Caller, at: float) -> bool:
+        if recent.located.store_failed or self._latest.get(recent.located.state.id) != key:
+            return False  # the conversation has gone on since: judged from where it was then, that would be undone
         if trail.answers or caller.user or caller.conversation:
             return True
         return not recent.finished or caller.retry is not None or at - recent.at <= RETRY_WITHIN
@@ -122,7 +129,7 @@ class Finder:
             recent.finished = True
         for text in texts:
             prefix = self._chain.extend(located.trail.whole, Message("assistant", text))
-            self._store.own(prefix, located.state.id, at)
+            self._store.own(prefix, "" if located.shared else located.state.id, at)
 
 
 def _new_id() -> str:

@@ -114,7 +114,7 @@ class Conversations:
         if state is None:
             state = await self._ask(lambda db: _read_state(db, conversation), deadline)
         if state is not None:
-            _put(self._states, conversation, state, self._size)
+            put(self._states, conversation, state, self._size)
         return state
 
     def peek(self, conversation: str) -> State | None:
@@ -151,16 +151,16 @@ class Conversations:
 
     def remember(self, state: State) -> None:
         """Keep a state; it is on disk a moment later."""
-        _put(self._states, state.id, state, self._size)
+        put(self._states, state.id, state, self._size)
         with self._lock:
             self._unwritten_states[state.id] = state
         self._soon()
 
     def own(self, prefix: Prefix, conversation: str, at: float) -> None:
-        """This conversation has had this prefix. Two conversations with the same one: it is nobody's."""
+        """This conversation (``""``: nobody's) has had this prefix. Two conversations with the same one: nobody's."""
         before = self._owners.get(prefix)
         owner = conversation if before in (None, conversation) else ""
-        _put(self._owners, prefix, owner, self._size * 4)
+        put(self._owners, prefix, owner, self._size * 4)
         with self._lock:
             self._unwritten_owners[prefix] = (owner, at)
         self._soon()
@@ -200,11 +200,15 @@ class Conversations:
                 " seen_at = excluded.seen_at",
                 [(prefix, owner or None, at) for prefix, (owner, at) in owners.items()],
             )
+            shared = [prefix for prefix in owners if not _owner_of(db, prefix)]
             newest = max([at for _, at in owners.values()], default=0.0)
             if newest:
                 db.execute("delete from conversations where seen_at < ? and seen_at > 0", (newest - KEEP,))
                 db.execute("delete from prefixes where seen_at < ?", (newest - KEEP,))
             db.execute("commit")
+            for prefix in shared:
+                if prefix in self._owners:  # memory knew one owner; the database knew another
+                    self._owners[prefix] = ""
             self.healthy = True
         except sqlite3.Error:
             self.healthy = False
@@ -238,16 +242,22 @@ def _read_state(db: sqlite3.Connection, conversation: str) -> State | None:
     return _decode(row[0]) if row else None
 
 
+def _owner_of(db: sqlite3.Connection, prefix: Prefix) -> str | None:
+    row = db.execute("select conversation from prefixes where hash = ?", (prefix,)).fetchone()
+    return (row[0] or "") if row else None
+
+
 def _read_owners(db: sqlite3.Connection, prefixes: Sequence[Prefix]) -> dict[Prefix, str]:
     found: dict[Prefix, str] = {}
     for prefix in prefixes[-64:]:
-        row = db.execute("select conversation from prefixes where hash = ?", (prefix,)).fetchone()
-        if row:
-            found[prefix] = row[0] or ""
+        owner = _owner_of(db, prefix)
+        if owner is not None:
+            found[prefix] = owner
     return found
 
 
-def _put(cache: OrderedDict[K, V], key: K, value: V, size: int) -> None:
+def put(cache: OrderedDict[K, V], key: K, value: V, size: int) -> None:
+    """Keep the ``size`` entries that were put last."""
     cache[key] = value
     cache.move_to_end(key)
     while len(cache) > size:

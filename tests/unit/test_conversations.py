@@ -152,3 +152,70 @@ async def test_the_database_holds_no_words(store: Conversations, tmp_path: Path)
     await store.flush(5.0)
     raw = b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert b"secret" not in raw
+
+
+async def test_the_same_short_word_later_in_a_named_conversation_is_not_a_retry(store: Conversations) -> None:
+    finder = Finder(Chain(KEY), store)
+    first = await finder.find(chat("yes"), Caller(conversation="room 7"), 10.0)
+    store.remember(first.state)
+    await exchange(finder, store, chat("something grave"), "…", conversation="room 7")
+    again = await finder.find(chat("yes"), Caller(conversation="room 7"), 30.0)
+    assert again.state.trajectory.latch == 3 and not again.joined, "what came between is not forgotten"
+
+
+async def test_the_same_greeting_another_day_does_not_roll_a_conversation_back(store: Conversations) -> None:
+    finder = Finder(Chain(KEY), store)
+    first = await finder.find(chat("hello"), Caller(user="one"), 10.0)
+    store.remember(first.state)
+    finder.replied(first, None, ("Hi",), 10.0)
+    await exchange(finder, store, chat("hello", "Hi", "something grave"), "…", user="one")
+    again = await finder.find(chat("hello"), Caller(user="one"), 90_000.0)
+    assert again.state.id != first.state.id
+
+
+async def test_an_answer_asked_for_again_is_judged_by_all_that_was_said_since(store: Conversations) -> None:
+    finder = Finder(Chain(KEY), store)
+    first = await finder.find(chat("hello"), Caller(), 10.0)
+    finder.replied(first, None, ("Hi",), 10.0)
+    store.remember(first.state)
+    await finder.find(chat("hello", "Hi", "a story"), Caller(), 11.0)
+    later = await exchange(finder, store, chat("hello", "Hi", "something grave"), "…", at=12.0)
+    again = await finder.find(chat("hello", "Hi", "a story"), Caller(), 13.0)
+    assert again.state.id == later.state.id and again.state.trajectory.latch == 3
+
+
+async def test_two_people_with_the_same_greeting_do_not_share_what_comes_after(store: Conversations) -> None:
+    finder = Finder(Chain(KEY), store)
+    for at in (10.0, 12.0):
+        located = await finder.find(chat("hello"), Caller(), at)
+        store.remember(located.state)
+        finder.replied(located, None, ("Hi, how are you?",), at)
+    one = await exchange(finder, store, chat("hello", "Hi, how are you?", "something grave"), "…", at=14.0)
+    other = await finder.find(chat("hello", "Hi, how are you?", "what is for dinner"), Caller(), 15.0)
+    assert other.state.id != one.state.id and other.state.trajectory.latch == 0
+
+
+async def test_a_marked_retry_keeps_its_conversation(store: Conversations) -> None:
+    finder = Finder(Chain(KEY), store)
+    first = await finder.find(chat("hello"), Caller(), 10.0)
+    again = await finder.find(chat("hello"), Caller(retry="1"), 12.0)
+    assert again.joined and again.state.id == first.state.id
+    finder.replied(again, None, ("Hi",), 12.0)
+    store.remember(again.state)
+    found = await finder.find(chat("hello", "Hi", "me"), Caller(), 13.0)
+    assert found.state.id == first.state.id
+
+
+async def test_what_belongs_to_two_stays_nobodys_once_memory_has_forgotten_the_first(tmp_path: Path) -> None:
+    store = Conversations(tmp_path / "c.db")
+    store.open()
+    one = await exchange(Finder(Chain(KEY), store), store, chat("hello"), "Hi", at=10.0)
+    store.close()
+    store = Conversations(tmp_path / "c.db")
+    store.open()
+    finder = Finder(Chain(KEY), store)
+    two = await exchange(finder, store, chat("hello"), "Hi", at=1000.0)
+    await store.flush(5.0)
+    found = await finder.find(chat("hello", "Hi", "me again"), Caller(), 1010.0)
+    store.close()
+    assert found.state.id not in (one.state.id, two.state.id)
