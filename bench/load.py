@@ -12,12 +12,18 @@ from bench.sample import request
 
 
 class Measured(msgspec.Struct):
-    """What one measurement gave: requests a second, events a second, and latencies in seconds."""
+    """What one measurement gave: requests a second, events a second, and latencies in seconds.
+
+    ``work`` counts requests, or the events of streams; ``cpu`` is the server's own processor time in seconds for
+    each: what is left of a comparison when other work disturbs the clock.
+    """
 
     rate: float
     events: float
     p50: float
     p99: float
+    work: int = 0
+    cpu: float = 0.0
 
 
 async def _one(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, data: bytes, streamed: bool) -> int:
@@ -58,7 +64,11 @@ async def measure(port: int, *, streamed: bool, seconds: float, connections: int
     took = perf_counter() - begun
     latencies.sort()
     return Measured(
-        len(latencies) / took, events / took, latencies[len(latencies) // 2], latencies[int(len(latencies) * 0.99)]
+        len(latencies) / took,
+        events / took,
+        latencies[len(latencies) // 2],
+        latencies[int(len(latencies) * 0.99)],
+        events if streamed else len(latencies),
     )
 
 

@@ -81,15 +81,28 @@ def ready_after(port: int, begun: float) -> float:
         time.sleep(0.005)
 
 
+Servers = dict[str, tuple[int, int]]
+"""Name to port and process id."""
+
+
+def cpu_seconds(pid: int) -> float:
+    """Processor time a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def rounds(
-    ports: dict[str, int], *, streamed: bool, seconds: float, times: int, connections: int
+    servers: Servers, *, streamed: bool, seconds: float, times: int, connections: int
 ) -> dict[str, list[Measured]]:
     """Take turns, so that a slow moment of the machine meets both."""
-    found: dict[str, list[Measured]] = {name: [] for name in ports}
+    found: dict[str, list[Measured]] = {name: [] for name in servers}
     for turn in range(times):
-        for name, port in ports.items():
+        for name, (port, pid) in servers.items():
             print(f"  {'sse ' if streamed else 'json'} round {turn + 1}/{times}: {name}", file=sys.stderr)
-            found[name].append(asyncio.run(measure(port, streamed=streamed, seconds=seconds, connections=connections)))
+            before = cpu_seconds(pid)
+            measured = asyncio.run(measure(port, streamed=streamed, seconds=seconds, connections=connections))
+            measured.cpu = (cpu_seconds(pid) - before) / max(1, measured.work)
+            found[name].append(measured)
     return found
 
 
@@ -120,15 +133,15 @@ def main() -> int:
             ],
             bare,
             BENCH_UPSTREAM=f"http://127.0.0.1:{stub}",
-        ),
+        ) as yardstick,
     ):
         begun = time.monotonic()
         with process(core, serve_command(stub, guarded, data), guarded) as child:
             started = ready_after(guarded, begun)
-            ports = {"pass-through": bare, "guardrail": guarded}
-            rounds(ports, streamed=False, seconds=1, times=1, connections=32)
-            json_ = rounds(ports, streamed=False, seconds=arguments.seconds, times=arguments.rounds, connections=32)
-            sse = rounds(ports, streamed=True, seconds=arguments.seconds, times=arguments.rounds, connections=8)
+            servers = {"pass-through": (bare, yardstick.pid), "guardrail": (guarded, child.pid)}
+            rounds(servers, streamed=False, seconds=1, times=1, connections=32)
+            json_ = rounds(servers, streamed=False, seconds=arguments.seconds, times=arguments.rounds, connections=32)
+            sse = rounds(servers, streamed=True, seconds=arguments.seconds, times=arguments.rounds, connections=8)
             memory = resident_mb(child.pid)
     return report(json_, sse, started, memory)
 
@@ -150,6 +163,11 @@ def report(json_: dict[str, list[Measured]], sse: dict[str, list[Measured]], sta
     print(
         f"ratio         json {ratio_json:.2f} (target {TARGETS['json']})"
         f"   sse {ratio_sse:.2f} (target {TARGETS['sse']})"
+    )
+    cpu = {name: (middle(json_[name], "cpu") * 1e6, middle(sse[name], "cpu") * 1e6) for name in json_}
+    print(
+        f"cpu           json {cpu['guardrail'][0]:.0f} us a request (pass-through {cpu['pass-through'][0]:.0f})"
+        f"   sse {cpu['guardrail'][1]:.0f} us an event (pass-through {cpu['pass-through'][1]:.0f})"
     )
     print(
         f"start to ready {started:.2f} s (target {START_WITHIN})   resident {memory:.0f} MB (target {RESIDENT_MB:.0f})"

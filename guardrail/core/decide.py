@@ -300,7 +300,7 @@ def _combine(
                     signal.name, signal.severity, then.case.deadline, rule.id, signal.subject, signal.detail
                 )
     strictest: Action = max(actions, key=ACTION_RANK.__getitem__, default="pass")
-    top = _foremost(signals, view.direction)
+    top = (voice[1] if voice else None) or _foremost(signals, view.direction)
     return Verdict(
         direction=view.direction,
         severity=severity,
@@ -325,13 +325,15 @@ def _combine(
 def _is_repeat(then: Then, signal: Signal | None, severity: int, view: View) -> bool:
     """One authored reply an episode: after that the bot goes on, steered, unless urgency rises.
 
-    A card that showed no help (abuse: privacy first) does not keep help from another danger said after it.
+    A card that showed no help (abuse: privacy first) does not keep help from another danger said after it,
+    and a card for somebody worried about another is no answer to their own danger.
     """
     if then.action != "replace" or signal is None or view.direction == "outbound":
         return False
     another = view.episode.category not in ("", signal.name)
     brings_first_help = another and bool(then.resources) and not view.episode.referred
-    return 0 < severity <= view.episode.answered and not brings_first_help
+    own_after_helper = signal.subject == "self" and view.episode.subject != "self"
+    return 0 < severity <= view.episode.answered and not brings_first_help and not own_after_helper
 
 
 def _takes_over(then: Then) -> bool:

@@ -82,12 +82,14 @@ def _remember(verdict: Verdict, before: State, view: View, signals: Sequence[Sig
 
 def _episode(before: Episode, verdict: Verdict, signals: Sequence[Signal]) -> Episode:
     answered = before.answered
-    if "replace" in verdict.actions or "handoff" in verdict.actions:
+    spoke = "replace" in verdict.actions or "handoff" in verdict.actions
+    if spoke:
         answered = max(answered, verdict.severity)
+    about = verdict if spoke and (answered > before.answered or verdict.subject == "self") else before
     return Episode(
         answered=answered,
-        category=verdict.category if answered > before.answered else before.category,
-        subject=verdict.subject if answered > before.answered else before.subject,
+        category=about.category,
+        subject=about.subject,
         referred=before.referred or "support" in verdict.actions,
         reassured=before.reassured or any(s.name == "safe_now" for s in signals),
     )

@@ -299,7 +299,7 @@ class Services:
             "mode": self.settings.mode,
             "desk": self.desk.health(),
             "journal": self.journal.health,
-            "unverified_helplines": self.help.unverified(),
+            "unverified_helplines": self.help.unverified([c for c in (self.settings.default_country,) if c]),
         }
 
     async def refresh_gauges(self) -> None:

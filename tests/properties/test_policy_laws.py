@@ -115,7 +115,8 @@ def test_one_authored_reply_an_episode_and_never_without_fresh_evidence(
         if verdict.action == "replace":
             assert verdict.severity >= 3 and any(s.severity == verdict.severity for s in seen)
             first_help = bool(verdict.resources) and not before.referred and before.category == "abuse_victim"
-            assert verdict.severity > before.answered or first_help
+            own_after_helper = before.subject != "self" and verdict.subject == "self"
+            assert verdict.severity > before.answered or first_help or own_after_helper
 
 
 AT_THREE = st.tuples(
@@ -137,8 +138,8 @@ def test_within_an_episode_the_same_card_is_never_shown_twice(turns: list[list[S
         state = judged.state
         if judged.verdict.action == "replace":
             shown.append(judged.verdict.response)
-    assert len(shown) == len(set(shown)) and 1 <= len(shown) <= 2, shown
-    assert len(shown) == 1 or shown[0] == "abuse.high", "only a card without help leaves room for another"
+    assert len(shown) == len(set(shown)) and 1 <= len(shown) <= 3, shown
+    assert all(card == "abuse.high" or card.startswith("helper.") for card in shown[:-1]), "only these leave room"
 
 
 @given(INBOUND, INBOUND, VIEWS)
