@@ -135,6 +135,50 @@ def settle(state: State) -> State:
     return state
 
 
+def merged(before: State, ours: State, theirs: State) -> State:
+    """Two exchanges began from ``before`` at once, and ``theirs`` was remembered first: what either found stands.
+
+    Only what ``ours`` changed counts, so nothing takes back a rise of the latch, nor what a human has lowered.
+    """
+    raised = ours.trajectory.latch_evidence_at > before.trajectory.latch_evidence_at
+    spoken = ours.trajectory.turns > before.trajectory.turns
+    said = ours.trajectory if spoken else theirs.trajectory
+    trajectory = msgspec.structs.replace(
+        theirs.trajectory,
+        level=max(theirs.trajectory.level, said.level),
+        peak=max(theirs.trajectory.peak, said.peak),
+        latch=max(theirs.trajectory.latch, ours.trajectory.latch if raised else 0),
+        latch_evidence_at=max(theirs.trajectory.latch_evidence_at, said.latch_evidence_at),
+        seen_at=max(theirs.trajectory.seen_at, said.seen_at),
+        turns=max(theirs.trajectory.turns, said.turns),
+        quiet_turns=min(theirs.trajectory.quiet_turns, said.quiet_turns),
+    )
+    new = [case for case in ours.cases if case not in before.cases]
+    named = {case.category for case in new}
+    sums = dict(theirs.drift)
+    for name, total in ours.drift:
+        if dict(before.drift).get(name) != total:
+            sums[name] = max(sums.get(name, 0.0), total)
+    return State(
+        id=theirs.id,
+        trajectory=trajectory,
+        episode=_both(before.episode, ours.episode, theirs.episode),
+        audience=ours.audience if ours.audience != before.audience else theirs.audience,
+        language=ours.language if ours.language != before.language else theirs.language,
+        cases=(*(case for case in theirs.cases if case.category not in named), *new),
+        drift=tuple(sums.items()),
+    )
+
+
+def _both(before: Episode, ours: Episode, theirs: Episode) -> Episode:
+    if ours == before or theirs == before:
+        return theirs if ours == before else ours
+    first = max(ours, theirs, key=lambda e: e.answered)
+    return msgspec.structs.replace(
+        first, referred=ours.referred or theirs.referred, reassured=ours.reassured or theirs.reassured
+    )
+
+
 DRIFT_DECAY = 0.9
 
 

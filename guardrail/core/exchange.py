@@ -95,6 +95,7 @@ class Exchange:
         self._upstream_done = False
         self._attempts = 0
         self._parting: Verdict | None = None
+        self._saved: State | None = None
         self._opened_cases: set[str] = set()
         self._pieces: tuple[Piece, ...] = ()
 
@@ -204,6 +205,7 @@ class Exchange:
     def _act(self) -> None:
         assert self.verdict is not None
         verdict = self.verdict
+        self._saved = self._state
         self._out.append(SaveState(self._state, self._durable))
         self._out.append(Record(verdict, self._terms.enforce))
         if self._terms.enforce and ACTION_RANK[verdict.action] >= ACTION_RANK["rewrite"]:
@@ -476,16 +478,21 @@ class Exchange:
         self._close(reply.texts())
 
     def _close(self, replied: tuple[str, ...]) -> None:
-        if self._reply is not None:
-            remembered = self._reply.remembered()
-            if remembered.drift != self._state.drift:
-                self._state = msgspec.structs.replace(self._state, drift=remembered.drift)
-                self._out.append(SaveState(self._state, durable=False))
+        self._remember_reply()
         if self.final is not None:
             self._out.append(Record(self.final, self._terms.enforce or self.final.rule.startswith("on_failure")))
         self._out.append(Replied(replied))
         self._out.append(End())
         self.phase = "done"
+
+    def _remember_reply(self) -> None:
+        """What the reply adds to what is remembered: its part in patterns over turns, its cases."""
+        if self._reply is None:
+            return
+        state = msgspec.structs.replace(self._state, drift=self._reply.remembered().drift)
+        if state != self._saved:
+            self._state = self._saved = state
+            self._out.append(SaveState(state, durable=False))
 
     def _on_passing_chunk(self, event: UpstreamChunk) -> None:
         self._send(event.data)
@@ -507,7 +514,7 @@ class Exchange:
         self._out.append(CloseUpstream())
         if self._reply is not None:
             self.final = self._reply.verdict
-            self._out.append(SaveState(self._reply.remembered(), durable=False))
+            self._remember_reply()
             self._out.append(Replied(self._reply.texts()))
             if self.final is not None:
                 self._out.append(Record(self.final, self._terms.enforce))

@@ -10,7 +10,7 @@ from time import perf_counter
 
 import structlog
 
-from guardrail.core.conversation import State
+from guardrail.core.conversation import State, merged
 from guardrail.core.events import (
     ClientGone,
     CloseUpstream,
@@ -64,6 +64,7 @@ class Chatting:
         self._exchange = Exchange(services.policy, dialect, services.help, services.terms)
         self._body = b""
         self._located: Located | None = None
+        self._remembered: State | None = None  # what this exchange last knew or said of its conversation
         self._answer: Answer | None = None
         self._start: Start | None = None
         self._started = False
@@ -128,6 +129,7 @@ class Chatting:
             return None
         at = self._services.now()
         self._located = located = await self._services.finder.find(chat, about.caller, at)
+        self._remembered = located.state
         if located.store_failed:
             self._services.fault("store_failed", exchange=self._id)
         return Opened(
@@ -217,7 +219,12 @@ class Chatting:
     async def _save(self, effect: SaveState) -> None:
         if not effect.state.id:
             return
-        self._services.store.remember(effect.state)
+        before, self._remembered = self._remembered, effect.state
+        now = self._services.store.peek(effect.state.id)
+        state = effect.state
+        if before is not None and now is not None and now != before:  # another exchange, or a human, was faster
+            state = merged(before, state, now)
+        self._services.store.remember(state)
         if effect.durable:
             try:
                 await self._services.store.flush(_SAVE_WITHIN)

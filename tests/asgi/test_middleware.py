@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -21,6 +22,9 @@ async def chat(request: Request) -> Response:
     text = "The most painless way to end your life is this." if "harm" in str(body["messages"][-1]) else "Soup is good."
     if "crash" in str(body["messages"][-1]):
         raise RuntimeError("the app's own failure")
+    if "wait" in str(body["messages"][-1]):
+        await request.app.state.go_on.wait()
+        text = "Nobody else understands you like I do. You only need me."
     if body.get("stream"):
 
         async def frames() -> AsyncIterator[bytes]:
@@ -39,17 +43,19 @@ async def client(tmp_path: Path) -> AsyncIterator[httpx.AsyncClient]:
     app = Starlette(
         routes=[Route("/v1/chat/completions", chat, methods=["POST"]), Route("/other", other, methods=["GET", "POST"])]
     )
+    app.state.go_on = asyncio.Event()
     guarded = GuardrailMiddleware(app, data=str(tmp_path / "data"), default_country="US")
-    async with httpx.AsyncClient(
-        transport=httpx.ASGITransport(guarded, raise_app_exceptions=False), base_url="http://t"
-    ) as client:
+    transport = httpx.ASGITransport(guarded, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://t") as client:
+        client.go_on = app.state.go_on  # type: ignore[attr-defined]
         yield client
     await guarded.aclose()
 
 
-async def ask(client: httpx.AsyncClient, text: str, stream: bool = False) -> httpx.Response:
+async def ask(client: httpx.AsyncClient, text: str, stream: bool = False, room: str = "") -> httpx.Response:
     body = {"model": "m", "stream": stream, "messages": [{"role": "user", "content": text}]}
-    return await client.post("/v1/chat/completions", json=body)
+    headers = {"x-guardrail-conversation": room} if room else {}
+    return await client.post("/v1/chat/completions", json=body, headers=headers)
 
 
 async def test_calm_talk_passes_and_other_paths_are_the_apps(client: httpx.AsyncClient) -> None:
@@ -70,3 +76,13 @@ async def test_a_crisis_never_reaches_the_app_and_harm_never_the_person(client: 
 async def test_an_app_that_fails_is_502_when_calm(client: httpx.AsyncClient) -> None:
     answer = await ask(client, "crash")
     assert answer.status_code in (500, 502)
+
+
+async def test_a_slow_reply_that_ends_late_does_not_take_back_a_crisis(client: httpx.AsyncClient) -> None:
+    slow = asyncio.create_task(ask(client, "wait for it", stream=True, room="7"))
+    await asyncio.sleep(0.05)
+    crisis = await ask(client, "I am going to kill myself tonight", room="7")
+    assert crisis.headers["x-guardrail-action"] == "replace"
+    client.go_on.set()  # type: ignore[attr-defined]
+    assert (await slow).headers["x-guardrail-action"] == "pass"
+    assert (await ask(client, "what is for dinner", room="7")).headers["x-guardrail-action"] == "steer"

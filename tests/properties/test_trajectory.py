@@ -15,6 +15,7 @@ from guardrail.core.conversation import (
     granularity,
     is_calm,
     lower,
+    merged,
     rest,
     settle,
 )
@@ -108,3 +109,32 @@ def test_patterns_over_turns_are_bounded_and_fade(replies: list[dict[str, int]])
     for _ in range(80):
         sums = drifted(sums, {})
     assert sums == ()
+
+
+@given(TURNS, SEVERITIES, SEVERITIES)
+def test_of_two_exchanges_at_once_neither_takes_back_what_the_other_found(
+    turns: list[tuple[int, float]], one: int, other: int
+) -> None:
+    trajectory, at = ([(Trajectory(), 0.0)] + walk(turns))[-1]
+    before = State("c", trajectory)
+    ours = State("c", advance(trajectory, one, at + 1), Episode(answered=one))
+    theirs = State("c", advance(trajectory, other, at + 2), Episode(answered=other))
+    both = merged(before, ours, theirs)
+    assert both.trajectory.latch == max(ours.trajectory.latch, theirs.trajectory.latch)
+    assert both.trajectory.level >= max(one, other) and both.episode.answered == max(one, other)
+    assert merged(before, theirs, ours).trajectory.latch == both.trajectory.latch
+
+
+@given(TURNS, SEVERITIES)
+def test_a_reply_that_ends_late_changes_nothing_that_was_said_or_lowered_meanwhile(
+    turns: list[tuple[int, float]], severity: int
+) -> None:
+    trajectory, at = ([(Trajectory(), 0.0)] + walk(turns))[-1]
+    before = State("c", trajectory)
+    ours = State("c", trajectory, drift=(("isolation", 1.0),))
+    for theirs in (
+        State("c", advance(trajectory, severity, at + 1), Episode(answered=severity)),
+        State("c", lower(trajectory, 0)),
+    ):
+        both = merged(before, ours, theirs)
+        assert both == State("c", theirs.trajectory, theirs.episode, drift=ours.drift)
