@@ -66,6 +66,8 @@ class Conversations:
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._all_in_memory = False
+        """Whether memory holds every prefix there is, so that one it does not know is known to nobody."""
         self.healthy = True
         self.set_aside: Path | None = None
         """Where a damaged database was moved at start, when there was one."""
@@ -86,6 +88,10 @@ class Conversations:
                 connection = self._connect()
             except (OSError, sqlite3.Error) as error:
                 raise StoreFailed(f"{self._path}: cannot be opened ({type(error).__name__})") from error
+        rows = connection.execute("select hash, conversation from prefixes limit ?", (self._size * 4 + 1,)).fetchall()
+        if len(rows) <= self._size * 4:
+            self._owners.update((hash, owner or "") for hash, owner in rows)
+            self._all_in_memory = True
         self._thread = threading.Thread(target=self._work, args=(connection,), name="conversations", daemon=True)
         self._thread.start()
 
@@ -127,7 +133,10 @@ class Conversations:
         owner = self._owners.get(last)
         if owner:
             return len(prefixes) - 1, owner
-        found = await self._ask(lambda db: _read_owners(db, prefixes), deadline)
+        if self._all_in_memory:
+            found: dict[Prefix, str] = {}
+        else:
+            found = await self._ask(lambda db: _read_owners(db, prefixes), deadline)
         for prefix in prefixes:
             if prefix in self._owners:
                 found[prefix] = self._owners[prefix]
@@ -161,6 +170,8 @@ class Conversations:
         before = self._owners.get(prefix)
         owner = conversation if before in (None, conversation) else ""
         put(self._owners, prefix, owner, self._size * 4)
+        if len(self._owners) >= self._size * 4:
+            self._all_in_memory = False
         with self._lock:
             self._unwritten_owners[prefix] = (owner, at)
         self._soon()

@@ -119,7 +119,12 @@ async def test_a_named_conversation_may_send_only_its_last_message(store: Conver
     assert found.state.id == first.state.id and found.state.trajectory.latch == 3 and found.known == 0
 
 
-async def test_a_locked_database_delays_nobody_and_is_said(store: Conversations, tmp_path: Path) -> None:
+async def test_a_locked_database_delays_nobody_and_is_said(tmp_path: Path) -> None:
+    store = Conversations(tmp_path / "conversations.db", size=1)
+    store.open()
+    for number in range(5):  # more than memory holds: what it does not know may be on disk
+        store.own(bytes([number]) * 16, "c1", 1.0)
+    await store.flush(5.0)
     finder = Finder(Chain(KEY), store)
     blocker = sqlite3.connect(tmp_path / "conversations.db", isolation_level=None)
     blocker.execute("begin exclusive")
@@ -134,6 +139,17 @@ async def test_a_locked_database_delays_nobody_and_is_said(store: Conversations,
     assert store.healthy
     rows = blocker.execute("select id from conversations").fetchall()
     assert rows == [("c9",)], "what could not be written then was written later"
+    blocker.close()
+    store.close()
+
+
+async def test_a_beginning_nobody_has_had_costs_no_look_at_the_disk(store: Conversations, tmp_path: Path) -> None:
+    blocker = sqlite3.connect(tmp_path / "conversations.db", isolation_level=None)
+    blocker.execute("begin exclusive")
+    found = await Finder(Chain(KEY), store).find(chat("hello", "Hi", "me"), Caller(), 20.0)
+    assert found.known == 0 and not found.store_failed
+    blocker.execute("rollback")
+    blocker.close()
 
 
 async def test_a_damaged_database_is_set_aside_and_never_deleted(tmp_path: Path) -> None:
