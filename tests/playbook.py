@@ -44,6 +44,7 @@ MARKS = {
     "DIE2": ("suicide", 2),
     "METHOD": ("method_information", 3),
     "HUMAN": ("claims_human", 2),
+    "HOLLOW": ("hollow_reply", 2),
     "CHILD": ("minor", 0),
     "SAFE": ("safe_now", 0),
 }

@@ -249,7 +249,7 @@ class Exchange:
         self.phase = "passing"
 
     def _upstream_answered_badly(self, status: int) -> None:
-        if self._cares:
+        if self._cares or self._started:
             self._fail("unreadable")
             return
         self._out.append(Fault("upstream_status"))
@@ -358,10 +358,14 @@ class Exchange:
 
     def _tell_of(self, reply: Reply) -> None:
         """A reply that goes on, changed or not, may still be a matter for a human."""
-        drafts = [d for d in reply.verdict.cases if d.category not in self._opened_cases] if reply.verdict else []
-        if drafts and reply.verdict and self._terms.enforce:
+        if reply.verdict is not None and self._terms.enforce:
+            self._open_cases(reply.verdict)
+
+    def _open_cases(self, verdict: Verdict) -> None:
+        drafts = tuple(d for d in verdict.cases if d.category not in self._opened_cases)
+        if drafts:
             self._opened_cases.update(d.category for d in drafts)
-            self._out.append(Commit(tuple(drafts), reply.verdict))
+            self._out.append(Commit(drafts, verdict))
 
     def _release(self) -> None:
         assert self._reply is not None
@@ -383,6 +387,7 @@ class Exchange:
         assert self._reply is not None
         if verdict.action == "regenerate" and not self._reply.has_begun and self._attempts == 0:
             self._attempts += 1
+            self._open_cases(verdict)
             self._out.append(Record(verdict, True))
             self._out.append(CloseUpstream())
             self.phase = "waiting"
@@ -418,7 +423,9 @@ class Exchange:
         self._out.append(Fault(f"upstream_{kind}"))
         if not self._terms.enforce and self._started:
             self.phase = "passing"
-            if kind not in ("unreadable", "oversized") or self._upstream_done:
+            if self._upstream_done:
+                self._on_passing_ended(UpstreamEnded(self._now))
+            elif kind not in ("unreadable", "oversized"):
                 self._on_passing_failed(UpstreamFailed(self._now, kind))
             return
         self._out.append(CloseUpstream())
@@ -536,6 +543,8 @@ class Exchange:
 def _fresh_from(messages: Sequence[Message], known: int) -> int:
     """Where the person's turns after the last reply begin: those are judged together."""
     begin = len(messages)
+    while begin > known and messages[begin - 1].role == "assistant":
+        begin -= 1  # words put into the bot's mouth, or a place kept for its answer: the person has none yet
     while begin > known and messages[begin - 1].role in ("user", "system"):
         begin -= 1
     return begin
@@ -560,6 +569,7 @@ TABLE: Mapping[tuple[Phase, type], Step] = {
     ("scanning", Scanned): Step(Exchange._on_scanned_request, ("committing", "waiting", "done")),
     ("committing", Committed): Step(Exchange._on_committed, ("waiting", "done")),
     ("waiting", UpstreamHeaders): Step(Exchange._on_headers, ("replying", "passing", "done")),
+    ("waiting", Committed): Step(Exchange._take_cases, ("waiting",)),
     ("waiting", UpstreamFailed): Step(Exchange._on_failed, ("done",)),
     ("waiting", ClientGone): Step(Exchange._on_client_gone, ("done",)),
     ("replying", UpstreamChunk): Step(Exchange._on_chunk, ("replying", "passing", "done")),

@@ -230,7 +230,8 @@ class Gate:
         """
         channel = self._channels[name]
         start = channel.inspected if self._grain == "clause" else max(channel.sentence, channel.floor)
-        end = channel.sentences[0] if channel.sentences else cut
+        # Without the sentence's end in sight, every clause found so far is part of it, and so is what comes.
+        end = channel.sentences[0] if channel.sentences else channel.cut
         channel.dropping = not channel.sentences and not channel.ended
         channel.drops.append(Drop(start, end, instead))
         self.is_whole = False

@@ -210,7 +210,7 @@ class Reply:
         for held in self._gate.free():
             if self._finished:
                 break
-            if self._appendix and (self._tail or _closes_content(held.frame)):
+            if self._appendix and (self._tail or _closes_content(held.frame) or held.frame.end):
                 self._tail.append(held)
                 continue
             out.append(self._write(held))
@@ -226,6 +226,8 @@ class Reply:
             for name in held.frame.closes:
                 if name.startswith("content:"):
                     where[name if self._chat.choices > 1 else ""] = at
+        if not where and self.has_begun and not self._tools:
+            return self._end_unclosed(tail)
         out = []
         for at, held in enumerate(tail):
             if at in where.values() and not self._tools and not self._finished:
@@ -239,6 +241,11 @@ class Reply:
                 out.append(self.say("\n\n" + self._appendix, name))
             out.append(self._write(held))
         return b"".join(out)
+
+    def _end_unclosed(self, tail: Sequence[Held]) -> bytes:
+        """Not every upstream says that its text is over before the stream is; the appendix has its place even so."""
+        said = [self._write(held) for held in tail if held.frame.pieces]
+        return b"".join([*said, self.say("\n\n" + self._appendix), self._close()])
 
     def _write(self, held: Held) -> bytes:
         assert self._writer is not None

@@ -20,8 +20,24 @@ ELEVATED = State("c1", Trajectory(level=2.0, peak=2, seen_at=99.0), Episode(refe
 LATCHED = State("c1", Trajectory(level=3.0, peak=3, latch=3, latch_evidence_at=90.0, seen_at=99.0), Episode(answered=3))
 STATES = st.sampled_from([CALM, ELEVATED, LATCHED])
 
-ORDINARY = ["Soup", " and", " bread.", " Yes", ", truly", "!", "\n", " é", "🍲", "。", " 3.5", " e.g.", " so", ";"]
-HARM = ["METHOD", " METHOD", " HUMAN", "HUM", "AN", " METHOD."]
+ORDINARY = [
+    "Soup",
+    " and",
+    " bread.",
+    " Yes",
+    ", truly",
+    "!",
+    "\n",
+    " é",
+    "🍲",
+    "。",
+    " 3.5",
+    " e.g.",
+    " so",
+    ";",
+    ", so ",
+]
+HARM = ["METHOD", " METHOD", " HUMAN", "HUM", "AN", " METHOD.", " HUMAN, "]
 WORDS = st.lists(st.sampled_from(ORDINARY + HARM), min_size=1, max_size=25)
 CALM_WORDS = st.lists(st.sampled_from(ORDINARY), min_size=1, max_size=25)
 OUTBOUND_MARKS = [mark for mark, (name, _) in MARKS.items() if name in ("method_information", "claims_human")]

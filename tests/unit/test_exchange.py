@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from guardrail.core.conversation import Episode, State, Trajectory
+from guardrail.core.decide import CaseRule, Rule, Then, When, indexed
 from guardrail.core.events import Commit, End, Event, Fault, Record, SendUpstream, UpstreamChunk, UpstreamHeaders
 from guardrail.core.exchange import Exchange, replay
 from guardrail.core.reply import Terms
@@ -226,3 +227,55 @@ def test_a_recorded_exchange_replays_to_the_same_verdicts() -> None:
     events = msgspec.json.decode(recorded(p), type=list[Event])
     again = replay(Exchange(POLICY, OpenAIChat(), OneLine(), Terms()), events)
     assert again == [p.exchange.verdict, p.exchange.final]
+
+
+def test_the_rest_of_a_harmful_sentence_goes_with_it_however_it_arrives() -> None:
+    body = openai_stream(
+        ["Soup is good. ", "I am HUMAN, ", "yes I truly am, ", "be", "lieve it please. ", "Bread too."]
+    )
+    middle = body.index(b"lieve it") - 60
+    for chunks in ([body], [body[:middle], body[middle:]], [body[i : i + 1] for i in range(len(body))]):
+        assert said(pump().open(CALM).answer(chunks).body) == "Soup is good. I am an AI. Bread too."
+
+
+@pytest.mark.parametrize("words", ["", "Sure,"])
+def test_a_place_kept_for_the_bots_words_does_not_keep_a_crisis_from_its_answer(words: str) -> None:
+    p = pump().open(("user", "I DIE4"), ("assistant", words))
+    assert "FOUR" in said(p.body) and not p.seen(SendUpstream)
+
+
+def test_shadow_mode_ends_what_it_cannot_read_as_the_upstream_did() -> None:
+    p = pump(terms=Terms(enforce=False)).open(CALM, stream=False).answer([b'{"ok": true}'], stream=False)
+    assert p.body == b'{"ok": true}' and p.done and not p.torn
+    p = pump(terms=Terms(enforce=False)).open(CALM, stream=False)
+    p.feed(UpstreamHeaders(101.0, 200, "application/json")).feed(UpstreamChunk(102.0, b'{"o')).fail("torn")
+    assert p.torn, "what broke off is not passed off as whole"
+
+
+def test_help_has_its_place_in_a_stream_that_never_says_its_text_is_over() -> None:
+    body = openai_stream(["I hear you."]).replace(b'"finish_reason": "stop"', b'"finish_reason": null')
+    p = pump().open(("user", "DIE2")).answer([body])
+    assert said(p.body) == "I hear you.\n\nLINE HELP-suicide_crisis" and p.body.endswith(b"data: [DONE]\n\n")
+
+
+AGAIN = msgspec.structs.replace(
+    POLICY,
+    rules=(
+        rule := Rule(
+            "out.again", When("outbound", ("hollow_reply",), (2, 4)), Then("regenerate", "machine", case=CaseRule(60))
+        ),
+    ),
+    index=indexed((rule,)),
+)
+
+
+def test_a_reply_asked_for_again_may_still_be_a_matter_for_a_human() -> None:
+    p = pump(policy=AGAIN).open(CALM).answer([openai_stream(["HOLLOW words."])])
+    assert order(p).index("Commit") < len(order(p)) - 1 - order(p)[::-1].index("SendUpstream")
+    assert said(p.answer([openai_stream(["Soup."])]).body) == "Soup." and p.done and not p.torn
+
+
+def test_an_error_after_a_reply_was_begun_is_never_put_into_the_stream_raw() -> None:
+    p = pump(policy=AGAIN).open(CALM).answer([openai_stream(["HOLLOW words."])])
+    p.answer([b'{"error": {"message": "internal"}}'], status=500, stream=False)
+    assert b"internal" not in p.body and b"event: error" in p.body and p.torn
