@@ -90,7 +90,11 @@ class GuardrailMiddleware:
         elif dialect is None:
             await self._app(scope, receive, send)
         else:
-            await Chatting(self._services, AppUpstream(self._app, scope), dialect, scope, receive, send).run()
+            limits = self._services.settings.limits
+            upstream = AppUpstream(
+                self._app, scope, header_timeout=limits.upstream_headers, idle_timeout=limits.upstream_idle
+            )
+            await Chatting(self._services, upstream, dialect, scope, receive, send).run()
 
     async def aclose(self) -> None:
         """Stop, where there is no lifespan to do it."""

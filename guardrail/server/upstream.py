@@ -169,10 +169,14 @@ def _kind(error: BaseException, otherwise: UpstreamFault) -> UpstreamFault:
 
 
 class AppUpstream:
-    """A chatbot that is an ASGI app in this process. Its body streams through a queue of bounded length."""
+    """A chatbot that is an ASGI app in this process. Its body streams through a queue of bounded length.
 
-    def __init__(self, app: Any, scope: Mapping[str, Any]) -> None:
+    Times are in seconds, as for a chatbot behind HTTP: an app that hangs is a failure that has its answer.
+    """
+
+    def __init__(self, app: Any, scope: Mapping[str, Any], *, header_timeout: float, idle_timeout: float) -> None:
         self._app, self._scope = app, scope
+        self._header_timeout, self._idle_timeout = header_timeout, idle_timeout
 
     async def send(self, method: str, target: str, headers: Headers, body: bytes | AsyncIterator[bytes]) -> Answer:
         path, _, query = target.partition("?")
@@ -182,9 +186,16 @@ class AppUpstream:
             "headers": headers,
             "raw_path": path.encode(),
             "query_string": query.encode(),
+            "extensions": {},  # the server's shortcuts for sending would lead past inspection
         }
-        answer = _AppAnswer(self._app, scope, body)
-        await answer.begin()
+        answer = _AppAnswer(self._app, scope, body, self._idle_timeout)
+        begun = False
+        try:
+            await answer.begin(self._header_timeout)
+            begun = True
+        finally:
+            if not begun:
+                await answer.aclose()
         return answer
 
     async def aclose(self) -> None:
@@ -192,11 +203,12 @@ class AppUpstream:
 
 
 class _AppAnswer:
-    def __init__(self, app: Any, scope: dict[str, Any], body: bytes | AsyncIterator[bytes]) -> None:
+    def __init__(self, app: Any, scope: dict[str, Any], body: bytes | AsyncIterator[bytes], idle: float) -> None:
         self.status = 0
         self.headers: Headers = []
         self._queue: asyncio.Queue[Mapping[str, Any] | BaseException] = asyncio.Queue(maxsize=8)
         self._gone = asyncio.Event()
+        self._idle = idle
         self._body = body if not isinstance(body, bytes) else _once(body)
         self._runner = spawn("app-upstream", self._run(app, scope))
 
@@ -216,18 +228,24 @@ class _AppAnswer:
         await self._gone.wait()
         return {"type": "http.disconnect"}
 
-    async def begin(self) -> None:
-        message = await self._queue.get()
+    async def _next(self, seconds: float, otherwise: UpstreamFault) -> Mapping[str, Any]:
+        try:
+            async with asyncio.timeout(seconds):
+                message = await self._queue.get()
+        except TimeoutError as error:
+            raise UpstreamError("timeout") from error
         if isinstance(message, BaseException):
-            raise UpstreamError("refused") from message
+            raise UpstreamError(otherwise) from message
+        return message
+
+    async def begin(self, seconds: float) -> None:
+        message = await self._next(seconds, "refused")
         self.status = message["status"]
         self.headers = [(n.lower(), v) for n, v in message.get("headers", [])]
 
     async def chunks(self, *, decoded: bool) -> AsyncIterator[bytes]:
         while True:
-            message = await self._queue.get()
-            if isinstance(message, BaseException):
-                raise UpstreamError("torn") from message
+            message = await self._next(self._idle, "torn")
             if chunk := message.get("body", b""):
                 yield chunk
             if not message.get("more_body", False):
@@ -237,6 +255,9 @@ class _AppAnswer:
         self._gone.set()
         self._runner.cancel()
         await asyncio.gather(self._runner, return_exceptions=True)
+        while not self._queue.empty():
+            self._queue.get_nowait()
+        self._queue.put_nowait(EOFError())  # whoever still reads must not wait for an app that is no more
 
 
 async def _once(body: bytes) -> AsyncIterator[bytes]:
