@@ -93,6 +93,7 @@ class Exchange:
         self._body = bytearray()
         self._streamed = False
         self._upstream_done = False
+        self._broken = False
         self._attempts = 0
         self._parting: Verdict | None = None
         self._saved: State | None = None
@@ -287,7 +288,7 @@ class Exchange:
         self._streamed = streamed
         self._reader = self._dialect.reader() if streamed else None
         self._body.clear()
-        self._asked = self._upstream_done = False
+        self._asked = self._upstream_done = self._broken = False
         self.phase = "replying"
         if streamed or not self._terms.enforce:
             self._start(status, None, self.action)
@@ -302,7 +303,7 @@ class Exchange:
                 self._fail("oversized")
             return
         try:
-            self._reply.take(self._reader.feed(event.data))
+            self._take(self._reader.feed(event.data))
         except Refusal:
             self._fail("unreadable")
             return
@@ -316,8 +317,17 @@ class Exchange:
         except Refusal:
             self._fail("torn" if self._streamed else "unreadable")
             return
-        self._reply.take(frames)
+        self._take(frames)
         self._look()
+
+    def _take(self, frames: Sequence[Frame]) -> None:
+        """Frames for the reply. Instead of the upstream's error somebody in care gets the policy's answer to it."""
+        assert self._reply is not None
+        failed = next((at for at, frame in enumerate(frames) if frame.error), None)
+        if failed is not None and self._cares:
+            self._broken, self._upstream_done = True, False
+            frames = frames[:failed]
+        self._reply.take(frames)
 
     def _read_whole(self) -> Frame:
         whole: WholeReply = self._dialect.read_reply(bytes(self._body))
@@ -377,7 +387,9 @@ class Exchange:
             self.final = reply.verdict
             self._start(200, None, self.action)
             self._send(body)
-        if self._upstream_done:
+        if self._broken:
+            self._fail("torn")
+        elif self._upstream_done:
             self._end(reply)
 
     # --- endings
@@ -442,6 +454,22 @@ class Exchange:
             self._send(error)
             self._out.append(End())
         self.phase = "done"
+
+    def rescue(self) -> list[Effect]:
+        """What to do when a part of ours broke where nothing may. Who is, or may be, in a crisis gets the last
+        resort and never an error; nobody gets silence."""
+        self._out = [Fault("internal"), CloseUpstream()]
+        if self._terms.enforce and self.phase != "done" and (self.verdict is None or self._cares):
+            self._answer(compose.LAST_RESORT)
+        elif self.phase != "done" and not self._started:
+            self._start(500, "application/json", self.action)
+            self._send(self._dialect.error(500, "Something failed here."))
+            self._out.append(End())
+        else:
+            self._out.append(End(torn=True))
+        self.phase = "done"
+        out, self._out = self._out, []
+        return out
 
     def _failure_text(self) -> str:
         """The policy's answer to a failed upstream, recorded as the verdict it is."""

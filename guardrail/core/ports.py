@@ -67,7 +67,8 @@ class Frame(msgspec.Struct, frozen=True):
     """One upstream frame, byte for byte in ``raw``; concatenated frames are the upstream's body.
 
     ``pieces`` is the text it carries, ``tools`` that it carries (part of) a tool call, ``closes`` the
-    channels that end with it (inspected before the frame goes), ``end`` that it is the terminator.
+    channels that end with it (inspected before the frame goes), ``end`` that it is the terminator,
+    ``error`` that it is one because the upstream failed: nobody in a crisis is shown it.
     """
 
     raw: bytes
@@ -75,6 +76,7 @@ class Frame(msgspec.Struct, frozen=True):
     tools: bool = False
     closes: tuple[str, ...] = ()
     end: bool = False
+    error: bool = False
 
 
 class StreamReader(Protocol):

@@ -60,8 +60,9 @@ class AnthropicReader(EventReader):
         pieces = self._pieces(read)
         tools = read.index in self._calls and kind.startswith("content_block_")
         closes = self._stop(read.index) if kind == "content_block_stop" else ()
-        self._ended = kind in ("message_stop", "error") or event.name == b"error" or bool(read.error)
-        return Frame(event.raw, tuple(pieces), tools, closes, self._ended)
+        failed = kind == "error" or event.name == b"error" or bool(read.error)
+        self._ended = failed or kind == "message_stop"
+        return Frame(event.raw, tuple(pieces), tools, closes, self._ended, failed)
 
     def _pieces(self, read: _Event) -> list[Piece]:
         pieces: list[Piece] = []

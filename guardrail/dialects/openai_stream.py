@@ -67,7 +67,7 @@ class OpenAIReader(EventReader):
                 pieces += more
                 closes += closing
                 tools = tools or calls
-        return Frame(event.raw, tuple(pieces), tools, tuple(closes), self._ended)
+        return Frame(event.raw, tuple(pieces), tools, tuple(closes), self._ended, error=self._ended)
 
     def _take(self, choice: _Choice) -> tuple[list[Piece], list[str], bool]:
         index = check_index(choice.index)

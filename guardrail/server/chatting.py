@@ -47,6 +47,7 @@ from guardrail.store.conversations import StoreFailed
 log = structlog.get_logger("guardrail.exchange")
 
 _REPLACED = frozenset((b"content-length", b"accept-encoding", b"content-encoding"))
+_BOOKS = (SaveState, Record, Replied, Fault)
 _SAVE_WITHIN = 0.1
 """Seconds a rise of the latch may take to reach the disk before the reply goes without it."""
 
@@ -167,15 +168,41 @@ class Chatting:
     # --- the pump
 
     async def _drive(self, event: Event) -> None:
+        """Perform what comes of an event. Whatever breaks in it, the person is answered."""
+        try:
+            await self._pump(event)
+        except Exception as error:
+            if isinstance(error, OSError) and self._started:
+                raise  # the client's connection broke: nobody is there to be answered
+            log.exception("an exchange broke", exchange=self._id)
+            await self._rescue()
+
+    async def _rescue(self) -> None:
+        for effect in self._exchange.rescue():
+            await self._perform_or_say(effect)
+        await self._flush()
+        self._busy = False
+
+    async def _pump(self, event: Event) -> None:
         """Hand an event over and perform what comes back, until nothing more comes of it."""
         self._busy = True
         events = deque([event])
         while events:
             for effect in self._exchange.handle(events.popleft()):
-                if (answer := await self._perform(effect)) is not None:
+                if (answer := await self._perform_or_say(effect)) is not None:
                     events.append(answer)
             await self._flush()
         self._busy = False
+
+    async def _perform_or_say(self, effect: Effect) -> Event | None:
+        """What is only for the books may fail without keeping anybody from an answer; the log says so."""
+        try:
+            return await self._perform(effect)
+        except Exception:
+            if not isinstance(effect, _BOOKS):
+                raise
+            log.exception("a record of an exchange failed", exchange=self._id, effect=type(effect).__name__)
+            return None
 
     async def _perform(self, effect: Effect) -> Event | None:
         match effect:

@@ -27,7 +27,7 @@ from guardrail.core.conversation import OpenCase, lower
 from guardrail.core.decide import Policy
 from guardrail.core.events import Commit, Committed, Record
 from guardrail.core.reply import Terms
-from guardrail.journal import Journal, JournalError, JournalInUse, verdict_fields
+from guardrail.journal import Journal, JournalError, JournalInUse, RecordRefused, verdict_fields
 from guardrail.metrics import Metrics
 from guardrail.redact import Redactor
 from guardrail.resources import Directory
@@ -169,7 +169,7 @@ class Services:
             opened.append(OpenCase(done.id, draft.category, draft.severity))
             if done.created:
                 self.metrics.case_opened(draft.category, draft.severity)
-            self.journal.append(
+            self._note(
                 "case",
                 {
                     "case": done.id,
@@ -190,7 +190,7 @@ class Services:
         self.metrics.verdict(effect.verdict)
         if effect.verdict.action == "pass" and not effect.verdict.trail:
             return  # nothing was seen and nothing done: the exchange's own record says so
-        self.journal.append(
+        self._note(
             "verdict",
             verdict_fields(effect.verdict, exchange=exchange, conversation=conversation, enacted=effect.enacted),
         )
@@ -205,7 +205,7 @@ class Services:
             "outcome": outcome,
             "action": action,
         }
-        self.journal.append("exchange", fields)
+        self._note("exchange", fields)
 
     def fault(self, kind: str, *, exchange: str, case: str = "") -> None:
         """Something failed and was answered."""
@@ -213,9 +213,7 @@ class Services:
         if part == "upstream":
             self.metrics.upstream_error(reason)
         log.warning("a failure was answered", kind=kind, exchange=exchange)
-        self.journal.append(
-            "failure", {"part": part, "reason": kind, "exchange": exchange, **({"case": case} if case else {})}
-        )
+        self._note("failure", {"part": part, "reason": kind, "exchange": exchange, **({"case": case} if case else {})})
 
     def warn_once(self, what: str, path: str) -> None:
         """Say something about a path the first time it is seen. Paths beyond a hundred are only counted."""
@@ -255,21 +253,26 @@ class Services:
             self.fault("store_failed", exchange="")
             return
         change = {"before": state.trajectory.latch, "after": after.latch, "by": case.resolved_by, "case": case.id}
-        self.journal.append("latch", {"conversation": case.conversation, **change})
+        self._note("latch", {"conversation": case.conversation, **change})
 
     def _journal_case(self, case: Case, event: str, by: str) -> None:
         fields = {"case": case.id, "event": event, "by": by[:200], "state": case.state, "outcome": case.outcome}
-        self.journal.append("case", {key: value for key, value in fields.items() if value and str(value).isprintable()})
+        self._note("case", {key: value for key, value in fields.items() if value and str(value).isprintable()})
 
     def _on_told(self, told: Told) -> None:
         outcome: Any = {"sent": "sent", "failed": "retried"}.get(told.outcome, "dead")
         self.metrics.notification(told.channel, outcome)
-        self.journal.append(
-            "case", {"case": told.case, "event": told.kind, "channel": told.channel, "outcome": told.outcome}
-        )
+        self._note("case", {"case": told.case, "event": told.kind, "channel": told.channel, "outcome": told.outcome})
 
     def _on_dead(self, told: Told) -> None:
         log.error("nobody could be told through a channel: act on it now", channel=told.channel, case=told.case)
+
+    def _note(self, kind: str, fields: Mapping[str, object]) -> None:
+        """Write into the journal. What it refuses is said in the log, and keeps nobody from an answer."""
+        try:
+            self.journal.append(kind, fields)
+        except RecordRefused as refused:
+            log.error("a record could not be written", kind=kind, reason=str(refused))
 
     # --- how it is
 

@@ -104,3 +104,21 @@ async def test_an_app_that_falls_silent_in_the_middle_is_ended(guard: Any) -> No
     guarded = guard(app, limits={"upstream_idle": "0.2s"})
     await asyncio.wait_for(guarded(SCOPE, client.receive, client.send), 10)
     await asyncio.wait_for(app.ended.wait(), 10)
+
+
+async def test_a_part_of_ours_that_breaks_is_no_error_to_a_person_in_danger(guard: Any) -> None:
+    guarded, client = guard(SlowApp(None)), Client("I am going to kill myself tonight")
+    await guarded._services.start()
+
+    def broken(*_: object) -> None:
+        raise RuntimeError("a secret sentence")
+
+    guarded._services.store.remember = broken
+    guarded._services.finder.replied = broken
+    await asyncio.wait_for(guarded(SCOPE, client.receive, client.send), 10)
+    assert client.sent[0]["status"] == 200 and "911" in said(client.body)
+    guarded._services.scanner.scan = broken
+    client = Client("I am going to kill myself tonight")
+    await asyncio.wait_for(guarded(SCOPE, client.receive, client.send), 10)
+    assert client.sent[0]["status"] == 200 and "findahelpline.com" in said(client.body)
+    assert client.body.endswith(b"data: [DONE]\n\n")

@@ -9,8 +9,24 @@ import pytest
 
 from guardrail.core.conversation import Episode, State, Trajectory
 from guardrail.core.decide import CaseRule, Rule, Then, When, indexed
-from guardrail.core.events import Commit, End, Event, Fault, Record, SendUpstream, UpstreamChunk, UpstreamHeaders
+from guardrail.core.events import (
+    Commit,
+    Committed,
+    End,
+    Event,
+    Fault,
+    Opened,
+    Record,
+    Scanned,
+    Send,
+    SendUpstream,
+    Start,
+    UpstreamChunk,
+    UpstreamHeaders,
+)
 from guardrail.core.exchange import Exchange, replay
+from guardrail.core.model import Found, Message, Signal
+from guardrail.core.ports import Chat, HelpQuery
 from guardrail.core.reply import Terms
 from guardrail.dialects.anthropic_messages import AnthropicMessages
 from guardrail.dialects.openai_chat import OpenAIChat
@@ -279,3 +295,40 @@ def test_an_error_after_a_reply_was_begun_is_never_put_into_the_stream_raw() -> 
     p = pump(policy=AGAIN).open(CALM).answer([openai_stream(["HOLLOW words."])])
     p.answer([b'{"error": {"message": "internal"}}'], status=500, stream=False)
     assert b"internal" not in p.body and b"event: error" in p.body and p.torn
+
+
+@pytest.mark.parametrize("dialect", [OpenAIChat(), AnthropicMessages()])
+def test_an_error_inside_a_stream_is_never_what_a_person_in_a_crisis_gets(
+    dialect: OpenAIChat | AnthropicMessages,
+) -> None:
+    if isinstance(dialect, OpenAIChat):
+        events = openai_stream(["I hear you. ", "Tell"]).split(b"\n\n")[:2]
+    else:
+        events = anthropic_stream(["I hear you. ", "Tell"]).split(b"\n\n")[:3]
+    body = b"\n\n".join([*events, b'event: error\ndata: {"type": "error", "error": {"message": "boom"}}\n\n'])
+    for chunks in ([body], [body[i : i + 1] for i in range(len(body))]):
+        p = Pump(dialect).open(CALM, state=LATCHED).answer(chunks)
+        assert said(p.body) == "UPSTREAM HELP-suicide_crisis" and b"boom" not in p.body and not p.torn
+        assert Pump(dialect).open(CALM).answer(chunks).body == body, "a calm person's client is told as ever"
+
+
+def test_whatever_breaks_in_here_a_person_in_a_crisis_is_answered() -> None:
+    class Broken:
+        def lines(self, query: HelpQuery) -> tuple[str, ...]:
+            raise RuntimeError("broken")
+
+    request = Opened("x1", 100.0, Chat((Message("user", "I DIE4"),), stream=True), State("c1"))
+    exchange = Exchange(POLICY, OpenAIChat(), Broken(), Terms())
+    exchange.handle(request)
+    crisis = Signal("suicide", 4, 0.9, (), "marks", language="en")
+    exchange.handle(Scanned(100.1, ((Found("marks", (crisis,)),),)))
+    with pytest.raises(RuntimeError):
+        exchange.handle(Committed(100.2, (), True))
+    effects = exchange.rescue()
+    assert Start(200, OpenAIChat().stream_type, "replace") in effects
+    assert "findahelpline.com" in said(b"".join(e.data for e in effects if isinstance(e, Send)))
+    assert effects[-1] == End()
+    calm = Exchange(POLICY, OpenAIChat(), Broken(), Terms())
+    calm.handle(msgspec.structs.replace(request, chat=Chat((Message("user", "soup"),))))
+    calm.handle(Scanned(100.1))
+    assert any(isinstance(e, Start) and e.status == 500 for e in calm.rescue())
