@@ -140,7 +140,10 @@ def merged(before: State, ours: State, theirs: State) -> State:
 
     Only what ``ours`` changed counts, so nothing takes back a rise of the latch, nor what a human has lowered.
     """
-    raised = ours.trajectory.latch_evidence_at > before.trajectory.latch_evidence_at
+    raised = (
+        ours.trajectory.latch > before.trajectory.latch
+        or ours.trajectory.latch_evidence_at > before.trajectory.latch_evidence_at
+    )
     spoken = ours.trajectory.turns > before.trajectory.turns
     said = ours.trajectory if spoken else theirs.trajectory
     trajectory = msgspec.structs.replace(
