@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
-from guardrail.server.request import Receive, Scope, Send
+from guardrail.server.request import Message, Receive, Scope, Send
 from guardrail.server.upstream import Headers, Upstream, UpstreamError, end_to_end
 from guardrail.server.watch import Watch
 
 DROPPED = frozenset((b"host", b"expect"))
+_LENGTH = frozenset((b"content-length",))
 
 
 def for_upstream(headers: Headers, drop: frozenset[bytes] = frozenset()) -> Headers:
@@ -26,15 +28,26 @@ def target(scope: Scope) -> str:
 
 async def pass_through(scope: Scope, receive: Receive, send: Send, upstream: Upstream, keepalive: float) -> str:
     """Pass one exchange through. Gives what became of it: ``passed``, ``upstream_failed`` or ``torn``."""
-    headers = for_upstream(scope["headers"])
-    has_body = any(name in (b"content-length", b"transfer-encoding") for name, _ in scope["headers"])
-    body: bytes | AsyncIterator[bytes] = _stream(receive) if has_body else b""
+    framing = {name for name, _ in scope["headers"]} & {b"content-length", b"transfer-encoding"}
+    # With both, the length is a lie that the upstream may believe, and take the rest for somebody's next request.
+    headers = for_upstream(scope["headers"], _LENGTH if b"transfer-encoding" in framing else frozenset())
+    uploaded = asyncio.Event()
+    body: bytes | AsyncIterator[bytes] = b""
+    if framing:
+        body = _stream(receive, uploaded)
+    else:
+        uploaded.set()
+
+    async def later() -> Message:
+        await uploaded.wait()  # an upstream may answer before it has all of the body, which is not ours to take
+        return await receive()
+
     try:
         answer = await upstream.send(scope["method"], target(scope), headers, body)
     except UpstreamError as error:
         await _plain(send, 504 if error.kind == "timeout" else 502, "The upstream could not be reached.")
         return "upstream_failed"
-    watch = Watch(receive, keepalive, answer.aclose)
+    watch = Watch(later, keepalive, answer.aclose)
     try:
         await send({"type": "http.response.start", "status": answer.status, "headers": end_to_end(answer.headers)})
         async for chunk in answer.chunks(decoded=False):
@@ -48,15 +61,18 @@ async def pass_through(scope: Scope, receive: Receive, send: Send, upstream: Ups
     return "passed"
 
 
-async def _stream(receive: Receive) -> AsyncIterator[bytes]:
-    while True:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise ConnectionError("the client went away")
-        if chunk := message.get("body", b""):
-            yield chunk
-        if not message.get("more_body", False):
-            return
+async def _stream(receive: Receive, uploaded: asyncio.Event) -> AsyncIterator[bytes]:
+    try:
+        while True:
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise ConnectionError("the client went away")
+            if chunk := message.get("body", b""):
+                yield chunk
+            if not message.get("more_body", False):
+                return
+    finally:
+        uploaded.set()
 
 
 async def _plain(send: Send, status: int, text: str) -> None:

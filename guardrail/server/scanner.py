@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import entry_points
 from typing import Protocol, cast
 
@@ -37,6 +37,7 @@ class Scanner:
             direction: tuple(getattr(d, "quiet", None) for d in found)
             for direction, found in self._by_direction.items()
         }
+        self._hung: set[Future[Finding]] = set()
         self._pool = ThreadPoolExecutor(WORKERS, "detector") if any(d.blocking for d in detectors) else None
 
     async def scan(self, effect: Scan) -> Scanned:
@@ -52,11 +53,18 @@ class Scanner:
     async def _column(self, detector: Detector, texts: list[str], context: Context) -> list[Finding]:
         if not detector.blocking:
             return [look(detector, text, context) for text in texts]
-        # A plug-in that hangs keeps its thread; when all hang, every further look is past its deadline too.
-        loop = asyncio.get_running_loop()
-        jobs = [loop.run_in_executor(self._pool, look, detector, text, context) for text in texts]
+        late = Failed(detector.name, "deadline", detector.required)
+        # A plug-in that hangs keeps its thread. When all hang, no more texts are put before them to pile up.
+        if self._pool is None or len(self._hung) >= WORKERS:
+            return [late] * len(texts)
+        futures = [self._pool.submit(look, detector, text, context) for text in texts]
+        jobs = [asyncio.wrap_future(future) for future in futures]
         done, _ = await asyncio.wait(jobs, timeout=detector.deadline)
-        return [job.result() if job in done else Failed(detector.name, "deadline", detector.required) for job in jobs]
+        for future, job in zip(futures, jobs, strict=True):
+            if job not in done and not future.cancel():
+                self._hung.add(future)
+                future.add_done_callback(self._hung.discard)
+        return [job.result() if job in done else late for job in jobs]
 
     def _is_quiet(self, effect: Scan) -> bool:
         for quiet in self._quiet[effect.direction]:

@@ -10,7 +10,7 @@ import pytest
 from guardrail.core.events import Scan
 from guardrail.core.gate import Look
 from guardrail.core.model import Context, Failed, Found, Signal
-from guardrail.server.scanner import Scanner
+from guardrail.server.scanner import WORKERS, Scanner
 
 
 class Plugin:
@@ -63,3 +63,14 @@ async def test_spans_outside_the_text_are_not_believed() -> None:
     scanner = Scanner([Plugin("liar", False, lambda text: [Signal("suicide", 3, spans=((0, 999),))])], lambda: 5.0)
     scanned = await scanner.scan(SCAN)
     assert {finding[0] for finding in scanned.findings} == {Failed("liar", "invalid", False)}
+
+
+async def test_when_all_threads_hang_no_texts_pile_up_before_them() -> None:
+    release = threading.Event()
+    scanner = Scanner([Plugin("stuck", True, lambda text: release.wait(30) and [])], lambda: 5.0)
+    for _ in range(8):
+        scanned = await scanner.scan(SCAN)
+        assert {finding[0] for finding in scanned.findings} == {Failed("stuck", "deadline", False)}
+    assert scanner._pool is not None and scanner._pool._work_queue.qsize() <= 2 * WORKERS
+    release.set()
+    scanner.close()
