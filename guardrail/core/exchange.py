@@ -25,7 +25,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from guardrail.core import compose
-from guardrail.core.conversation import State
+from guardrail.core.conversation import Episode, State
 from guardrail.core.decide import CaseDraft, Policy, Verdict, needs_care
 from guardrail.core.events import (
     ClientGone,
@@ -114,6 +114,8 @@ class Exchange:
     def _on_opened(self, event: Opened) -> None:
         self._opened = event
         self._state = event.state
+        if self._terms.enforce and event.state.episode.shadow:
+            self._state = msgspec.structs.replace(event.state, episode=Episode())
         messages = event.chat.messages
         begin = _fresh_from(messages, event.known)
         self._unseen = [m.text for m in messages[event.known : begin] if m.role == "user"]
@@ -206,6 +208,10 @@ class Exchange:
     def _act(self) -> None:
         assert self.verdict is not None
         verdict = self.verdict
+        if not self._terms.enforce and self._state.episode.is_open:
+            self._state = msgspec.structs.replace(
+                self._state, episode=msgspec.structs.replace(self._state.episode, shadow=True)
+            )
         self._saved = self._state
         self._out.append(SaveState(self._state, self._durable))
         self._out.append(Record(verdict, self._terms.enforce))

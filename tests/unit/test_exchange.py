@@ -17,6 +17,7 @@ from guardrail.core.events import (
     Fault,
     Opened,
     Record,
+    SaveState,
     Scanned,
     Send,
     SendUpstream,
@@ -332,3 +333,9 @@ def test_whatever_breaks_in_here_a_person_in_a_crisis_is_answered() -> None:
     calm.handle(msgspec.structs.replace(request, chat=Chat((Message("user", "soup"),))))
     calm.handle(Scanned(100.1))
     assert any(isinstance(e, Start) and e.status == 500 for e in calm.rescue())
+
+
+def test_what_shadow_mode_only_decided_was_never_answered() -> None:
+    p = pump(terms=Terms(enforce=False)).open(("user", "I DIE4")).answer([openai_stream(["Soup."])])
+    [saved] = p.seen(SaveState)
+    assert "FOUR" in said(pump().open(("user", "I DIE4"), state=saved.state).body)  # type: ignore[attr-defined]
