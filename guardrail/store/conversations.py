@@ -20,6 +20,7 @@ from typing import TypeVar
 import msgspec
 
 from guardrail.core.conversation import State
+from guardrail.core.model import Severity
 from guardrail.store.identity import Prefix
 
 SCHEMA = """
@@ -161,9 +162,10 @@ class Conversations:
     def remember(self, state: State) -> None:
         """Keep a state; it is on disk a moment later."""
         put(self._states, state.id, state, self._size)
-        with self._lock:
-            self._unwritten_states[state.id] = state
-        self._soon()
+        if not is_plain(state):
+            with self._lock:
+                self._unwritten_states[state.id] = state
+            self._soon()
 
     def own(self, prefix: Prefix, conversation: str, at: float) -> None:
         """This conversation (``""``: nobody's) has had this prefix. Two conversations with the same one: nobody's."""
@@ -172,6 +174,9 @@ class Conversations:
         put(self._owners, prefix, owner, self._size * 4)
         if len(self._owners) >= self._size * 4:
             self._all_in_memory = False
+        known = self._states.get(owner)
+        if known is not None and is_plain(known):
+            return
         with self._lock:
             self._unwritten_owners[prefix] = (owner, at)
         self._soon()
@@ -237,6 +242,16 @@ class Conversations:
             except sqlite3.Error:
                 continue  # ``healthy`` says so, and what was to be written is kept for the next time
         db.close()
+
+
+def is_plain(state: State) -> bool:
+    """Whether a conversation needs no place on disk: nothing grave was ever said in it, and its history, which the
+    next request brings along, tells the rest. Once it is not, it never is again."""
+    return (
+        state.trajectory.peak < Severity.ELEVATED
+        and state.audience == "unknown"
+        and not (state.episode.is_open or state.cases or state.drift)
+    )
 
 
 def _answer(answer: Future[T], read: Callable[[sqlite3.Connection], T], db: sqlite3.Connection) -> None:

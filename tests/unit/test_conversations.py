@@ -162,6 +162,22 @@ async def test_a_damaged_database_is_set_aside_and_never_deleted(tmp_path: Path)
     store.close()
 
 
+async def test_calm_talk_leaves_nothing_on_disk_and_is_known_while_it_goes_on(
+    store: Conversations, tmp_path: Path
+) -> None:
+    finder = Finder(Chain(KEY), store)
+    located = await finder.find(chat("hello"), Caller(), 10.0)
+    store.remember(State(located.state.id, Trajectory(level=1.0, peak=1, seen_at=10.0, turns=1)))
+    finder.replied(located, None, ("Hi",), 10.0)
+    await store.flush(5.0)
+    found = await finder.find(chat("hello", "Hi", "and now?"), Caller(), 20.0)
+    assert found.state.id == located.state.id
+    reader = sqlite3.connect(tmp_path / "conversations.db")
+    counts = reader.execute("select (select count(*) from conversations), (select count(*) from prefixes)").fetchone()
+    reader.close()
+    assert counts == (0, 0)
+
+
 async def test_the_database_holds_no_words(store: Conversations, tmp_path: Path) -> None:
     finder = Finder(Chain(KEY), store)
     await exchange(finder, store, chat("a secret sentence"), "a secret reply", user="secret-user")
