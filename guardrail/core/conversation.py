@@ -93,8 +93,8 @@ class Episode(msgspec.Struct, frozen=True, omit_defaults=True):
     """From the first authored reply until the trajectory is calm again.
 
     ``answered`` is the highest severity an authored reply has answered, ``referred`` whether resources
-    have been shown, ``reassured`` whether the person took the way back ("I'm safe, carry on"). ``shadow``: all of it was only decided, in
-    shadow mode, and nobody has been shown any of it.
+    have been shown, ``reassured`` whether the person took the way back ("I'm safe, carry on"). ``shadow``: all of it
+    was only decided, in shadow mode, and nobody has been shown any of it.
     """
 
     answered: int = 0

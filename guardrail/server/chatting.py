@@ -47,6 +47,7 @@ from guardrail.store.conversations import StoreFailed
 log = structlog.get_logger("guardrail.exchange")
 
 _REPLACED = frozenset((b"content-length", b"accept-encoding", b"content-encoding"))
+_OURS = frozenset((b"x-guardrail-exchange", b"x-guardrail-action"))
 _BOOKS = (SaveState, Record, Replied, Fault)
 _SAVE_WITHIN = 0.1
 """Seconds a rise of the latch may take to reach the disk before the reply goes without it."""
@@ -349,7 +350,8 @@ class Chatting:
 
     def _headers(self, start: Start, length: int | None) -> Headers:
         if start.content_type is None and self._answer is not None:
-            headers = end_to_end(self._answer.headers, frozenset((b"content-length", b"content-encoding")))
+            kept = end_to_end(self._answer.headers, frozenset((b"content-length", b"content-encoding")))
+            headers = [(name, value) for name, value in kept if name not in _OURS]
         else:
             headers = [
                 (b"content-type", (start.content_type or "application/json").encode()),

@@ -216,10 +216,14 @@ class Services:
         self._note("failure", {"part": part, "reason": kind, "exchange": exchange, **({"case": case} if case else {})})
 
     def warn_once(self, what: str, path: str) -> None:
-        """Say something about a path the first time it is seen. Paths beyond a hundred are only counted."""
-        if path not in self._warned and len(self._warned) < 100:
-            self._warned.add(path)
-            log.warning(what, path=path[:200])
+        """Say something about a path the first time it is seen. Paths beyond a hundred are only counted.
+
+        Only how a path begins is said: further on it may name people and conversations.
+        """
+        begin = "/".join(path.split("/")[:3])[:100]
+        if begin not in self._warned and len(self._warned) < 100:
+            self._warned.add(begin)
+            log.warning(what, path_begins=begin)
 
     # --- what people ask for
 

@@ -410,3 +410,13 @@ def test_a_second_process_on_the_same_folder_is_refused(guarded: Proxy) -> None:
     ]
     done = subprocess.run(command, capture_output=True, text=True, timeout=30)
     assert done.returncode == 2 and len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_paths_that_name_people_are_not_logged_and_our_headers_are_ours_alone(guarded: Proxy, bot: Any) -> None:
+    httpx.post(f"{guarded.url}/people/of/anna-example/notes", content=b"x")
+    assert "anna-example" not in guarded.log.read_text() and "/people/of" in guarded.log.read_text()
+    bot.script = lambda b, _: b.whole(openai_reply("Soup."), x_guardrail_action="pass", x_guardrail_exchange="theirs")
+    body = {"model": "m", "messages": [{"role": "user", "content": ORDINARY}]}
+    answer = httpx.post(f"{guarded.url}/v1/chat/completions", json=body)
+    assert answer.headers.get_list("x-guardrail-action") == ["pass"]
+    assert len(answer.headers.get_list("x-guardrail-exchange")) == 1
