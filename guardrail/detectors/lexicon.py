@@ -23,6 +23,7 @@ from guardrail.detectors.lexicon_load import Entry, load_entries
 
 _SCORES = (0.5, 0.6, 0.75, 0.85, 0.95)
 _SET_MEMORY = 64 * 1024 * 1024
+_SHARED_SPANS = 100
 _MOST_SPANS = 1000
 _HISTORY = 6
 """Earlier turns that may frame this one (a story begun, a part played)."""
@@ -67,11 +68,22 @@ class _Patterns:
         return [self.entries[i] for i in self._set.Match(text) or ()] if self.entries else []
 
     def spans(self, pattern: str, text: str) -> list[Span]:
-        """Where a pattern matches, at most ``_MOST_SPANS`` places."""
+        """Where a pattern matches. Neighbours may share the character between them, or a spared sentence would
+        hide the harmful one after it; in a flood of matches all but the first may not."""
         compiled = self._compiled.get(pattern)
         if compiled is None:
             compiled = self._compiled[pattern] = re2.compile(pattern)
-        return [match.span(1) for match in itertools.islice(compiled.finditer(text), _MOST_SPANS)]
+        found: list[Span] = []
+        at = 0
+        while len(found) < _SHARED_SPANS and (match := compiled.search(text, at)) is not None:
+            found.append(match.span(1))
+            at = max(match.end(1), at + 1)
+            if at > len(text):
+                return found
+        if len(found) == _SHARED_SPANS:
+            # A flood: the rest is found in one pass, in which neighbours share nothing.
+            found += [match.span(1) for match in itertools.islice(compiled.finditer(text, at), _MOST_SPANS)]
+        return found
 
 
 class Lexicon:

@@ -146,6 +146,14 @@ def test_a_hundred_thousand_characters_cost_no_more_than_their_length(text: str)
     assert calls(text) < 3 * calls(text[: len(text) // 2]) + 10_000
 
 
+def test_a_spared_sentence_does_not_hide_the_harmful_one_after_it() -> None:
+    for text, name in [
+        ("Please don't follow the voices. Yes, they are watching you.", "delusion_reinforcement"),
+        ("Soy una IA, no soy una persona. Soy una persona real.", "claims_human"),
+    ]:
+        assert seen(text, "outbound").get(name, 0) >= 2, text
+
+
 def test_spans_are_exact_in_what_was_written() -> None:
     text = "So… “ok”. I’m going\u200b to K1LL mys3lf 🙃 now"
     [signal] = [s for s in LEXICON.look(text, Context("inbound")) if s.name == "suicide"]
