@@ -451,13 +451,12 @@ class Exchange:
             self._answer(self._failure_text())
             return
         status, message = STATUS[kind]
-        error = self._dialect.error(status, message)
         if self._started:
-            self._send(b"event: error\ndata: " + error + b"\n\n")
+            self._send(self._dialect.stream_error(status, message))
             self._out.append(End(torn=True))
         else:
             self._start(status, "application/json", self.action)
-            self._send(error)
+            self._send(self._dialect.error(status, message))
             self._out.append(End())
         self.phase = "done"
 

@@ -47,6 +47,10 @@ class Chat(msgspec.Struct, frozen=True):
     choices: int = 1
     model: str = ""
     include_usage: bool = False
+    conversation: str = ""
+    """The API's own id of the conversation, where ``messages`` is only what is new in it."""
+    follows: str = ""
+    """The id of the reply that ``messages`` goes on from, where the API keeps what came before."""
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -57,10 +61,12 @@ class Piece(msgspec.Struct, frozen=True):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """A whole reply: every channel's text in order, and whether it carries tool calls."""
+    """A whole reply: every channel's text in order, whether it carries tool calls, and the id by which a later
+    request may go on from it (empty: none can)."""
 
     pieces: tuple[Piece, ...] = ()
     tools: bool = False
+    id: str = ""
 
 
 class Frame(msgspec.Struct, frozen=True):
@@ -68,7 +74,8 @@ class Frame(msgspec.Struct, frozen=True):
 
     ``pieces`` is the text it carries, ``tools`` that it carries (part of) a tool call, ``closes`` the
     channels that end with it (inspected before the frame goes), ``end`` that it is the terminator,
-    ``error`` that it is one because the upstream failed: nobody in a crisis is shown it.
+    ``error`` that it is one because the upstream failed: nobody in a crisis is shown it. ``id`` is the
+    reply's, where a later request may go on from it.
     """
 
     raw: bytes
@@ -77,6 +84,7 @@ class Frame(msgspec.Struct, frozen=True):
     closes: tuple[str, ...] = ()
     end: bool = False
     error: bool = False
+    id: str = ""
 
 
 class StreamReader(Protocol):
@@ -125,16 +133,28 @@ class Dialect(Protocol):
         """Bytes that tell a waiting client the stream is alive and mean nothing else."""
         ...
 
-    def claims(self, method: str, path: str) -> bool:
-        """Whether a request to this path speaks this dialect."""
+    def claims(self, method: str, path: str, query: str) -> bool:
+        """Whether a request to this path (and query, without its question mark) speaks this dialect."""
         ...
 
     def read_request(self, body: bytes) -> Chat:
         """Raises ``Refusal`` (one line, no message text) for what is not a request of this dialect."""
         ...
 
+    def seems_streamed(self, body: bytes) -> bool:
+        """Whether the answer to a request that cannot be read was most likely wanted as a stream."""
+        ...
+
     def steered(self, body: bytes, guidance: str) -> bytes:
         """The same request with clinician guidance added for the model; all else untouched."""
+        ...
+
+    def resumed(self, body: bytes, follows: str, turns: Sequence[Message]) -> bytes:
+        """The same request going on from reply ``follows`` (empty: from none) with ``turns`` before its own.
+
+        For a request that goes on from a reply of ours, which the upstream has never heard of. Dialects
+        whose requests bring their history are never asked.
+        """
         ...
 
     def read_reply(self, body: bytes) -> Reply:
@@ -151,6 +171,10 @@ class Dialect(Protocol):
 
     def error(self, status: int, message: str) -> bytes:
         """An error object in the API's own shape."""
+        ...
+
+    def stream_error(self, status: int, message: str) -> bytes:
+        """The same as the last frame of a stream that has begun and cannot go on."""
         ...
 
     def reader(self) -> StreamReader: ...

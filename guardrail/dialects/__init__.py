@@ -9,6 +9,6 @@ from guardrail.dialects.openai_chat import OpenAIChat
 ALL: tuple[Dialect, ...] = (OpenAIChat(), AnthropicMessages())
 
 
-def claiming(method: str, path: str) -> Dialect | None:
-    """The dialect a request to ``path`` (without its query) speaks, if we know it."""
-    return next((dialect for dialect in ALL if dialect.claims(method, path)), None)
+def claiming(method: str, path: str, query: str = "") -> Dialect | None:
+    """The dialect a request to ``path`` speaks, if we know it. ``query`` is without its question mark."""
+    return next((dialect for dialect in ALL if dialect.claims(method, path, query)), None)

@@ -7,7 +7,7 @@ Redacted reasoning, citations, server tools and their results pass untouched.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -18,7 +18,8 @@ from guardrail.dialects import anthropic_reply
 from guardrail.dialects.anthropic_stream import AnthropicReader
 from guardrail.dialects.anthropic_writer import PING, AnthropicWriter
 from guardrail.dialects.paths import normalised
-from guardrail.dialects.strict import Keys, decode, fields
+from guardrail.dialects.sse import error_event
+from guardrail.dialects.strict import Keys, asks_to_stream, decode, fields
 
 _ROLES: Mapping[str, Role] = {"user": "user", "assistant": "assistant", "system": "system", "developer": "system"}
 
@@ -66,7 +67,7 @@ class AnthropicMessages:
     stream_type = "text/event-stream; charset=utf-8"
     keepalive = PING
 
-    def claims(self, method: str, path: str) -> bool:
+    def claims(self, method: str, path: str, query: str) -> bool:
         return method.upper() == "POST" and normalised(path).endswith("/v1/messages")
 
     def read_request(self, body: bytes) -> Chat:
@@ -84,6 +85,9 @@ class AnthropicMessages:
             model=request.model or "",
         )
 
+    def seems_streamed(self, body: bytes) -> bool:
+        return asks_to_stream(body)
+
     def steered(self, body: bytes, guidance: str) -> bytes:
         request = fields(body, _WHAT)
         system = decode(_systems, bytes(request.get("system", b"null")), _WHAT)
@@ -93,6 +97,9 @@ class AnthropicMessages:
             guided = f"{system}\n\n{guidance}" if system else guidance
         request["system"] = msgspec.Raw(msgspec.json.encode(guided))
         return msgspec.json.encode(request)
+
+    def resumed(self, body: bytes, follows: str, turns: Sequence[Message]) -> bytes:
+        return body  # every request brings its history
 
     def read_reply(self, body: bytes) -> Reply:
         return anthropic_reply.read(body)
@@ -106,6 +113,9 @@ class AnthropicMessages:
     def error(self, status: int, message: str) -> bytes:
         kind = _ERRORS.get(status, "api_error" if status >= 500 else "invalid_request_error")
         return msgspec.json.encode({"type": "error", "error": {"type": kind, "message": message}})
+
+    def stream_error(self, status: int, message: str) -> bytes:
+        return error_event(self.error(status, message))
 
     def reader(self) -> StreamReader:
         return AnthropicReader()

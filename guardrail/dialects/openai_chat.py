@@ -7,7 +7,7 @@ Whole requests and replies are here and in ``openai_reply``; streams are in ``op
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -19,7 +19,8 @@ from guardrail.dialects import openai_reply
 from guardrail.dialects.openai_stream import OpenAIReader
 from guardrail.dialects.openai_writer import OpenAIWriter
 from guardrail.dialects.paths import normalised
-from guardrail.dialects.strict import Keys, decode, elements, fields
+from guardrail.dialects.sse import error_event
+from guardrail.dialects.strict import Keys, asks_to_stream, decode, elements, fields
 
 MAX_CHOICES = 128
 """The API's own limit on ``n``."""
@@ -84,7 +85,7 @@ class OpenAIChat:
     stream_type = "text/event-stream; charset=utf-8"
     keepalive = b": keep-alive\n\n"
 
-    def claims(self, method: str, path: str) -> bool:
+    def claims(self, method: str, path: str, query: str) -> bool:
         return method.upper() == "POST" and normalised(path).endswith("/chat/completions")
 
     def read_request(self, body: bytes) -> Chat:
@@ -104,6 +105,9 @@ class OpenAIChat:
             include_usage=bool(request.stream_options and request.stream_options.include_usage),
         )
 
+    def seems_streamed(self, body: bytes) -> bool:
+        return asks_to_stream(body)
+
     def steered(self, body: bytes, guidance: str) -> bytes:
         request = fields(body, _WHAT)
         messages = elements(bytes(request.get("messages", b"null")), _WHAT)
@@ -117,6 +121,9 @@ class OpenAIChat:
         request["messages"] = msgspec.Raw(msgspec.json.encode([*messages[:at], guide, *messages[at:]]))
         return msgspec.json.encode(request)
 
+    def resumed(self, body: bytes, follows: str, turns: Sequence[Message]) -> bytes:
+        return body  # every request brings its history
+
     def read_reply(self, body: bytes) -> Reply:
         return openai_reply.read(body)
 
@@ -129,6 +136,9 @@ class OpenAIChat:
     def error(self, status: int, message: str) -> bytes:
         kind = "server_error" if status >= 500 else _ERRORS.get(status, "invalid_request_error")
         return msgspec.json.encode({"error": {"message": message, "type": kind, "param": None, "code": None}})
+
+    def stream_error(self, status: int, message: str) -> bytes:
+        return error_event(self.error(status, message))
 
     def reader(self) -> StreamReader:
         return OpenAIReader()

@@ -48,6 +48,11 @@ def parse(raw: bytes) -> Event:
     return Event(raw, name, b"\n".join(data))
 
 
+def error_event(error: bytes) -> bytes:
+    """An error object as the event that ends a stream."""
+    return b"event: error\ndata: " + error + b"\n\n"
+
+
 def _is_one(data: bytes) -> bool:
     return data.find(b"\n\n") == len(data) - 2 and b"\r" not in data and len(data) <= MAX_FRAME
 

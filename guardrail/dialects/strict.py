@@ -8,6 +8,7 @@ case, is refused. Finding out exactly is slow; counting is fast and tells almost
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
@@ -46,6 +47,14 @@ def fields(data: bytes, what: str) -> dict[str, msgspec.Raw]:
 def elements(data: bytes, what: str) -> list[msgspec.Raw]:
     """The elements of an array, each as its own bytes."""
     return decode(_lists, data, what)
+
+
+_STREAM = re.compile(rb'"stream"\s*:\s*true')
+
+
+def asks_to_stream(body: bytes) -> bool:
+    """Whether a body that cannot be read most likely asked for a stream, in the APIs that have to be asked."""
+    return _STREAM.search(body) is not None
 
 
 class Keys:

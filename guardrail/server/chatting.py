@@ -149,7 +149,7 @@ class Chatting:
     async def _refuse(self, about: About, status: int, message: str) -> None:
         """A request nobody can read is never sent on. Somebody in care is answered all the same."""
         self._services.fault("request_unreadable", exchange=self._id)
-        chat = Chat((), stream=b'"stream":true' in self._body.replace(b" ", b""))
+        chat = Chat((), stream=self._dialect.seems_streamed(self._body))
         at = self._services.now()
         state = State("")
         if about.caller.conversation:
