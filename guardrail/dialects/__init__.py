@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from guardrail.core.ports import Dialect
 from guardrail.dialects.anthropic_messages import AnthropicMessages
+from guardrail.dialects.ollama_chat import OllamaChat
+from guardrail.dialects.ollama_generate import OllamaGenerate
 from guardrail.dialects.openai_chat import OpenAIChat
 
-ALL: tuple[Dialect, ...] = (OpenAIChat(), AnthropicMessages())
+ALL: tuple[Dialect, ...] = (OpenAIChat(), AnthropicMessages(), OllamaChat(), OllamaGenerate())
 
 
 def claiming(method: str, path: str, query: str = "") -> Dialect | None:

@@ -6,6 +6,7 @@ line is never depends on how the bytes arrived. Clients read a last line without
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 
 import msgspec
@@ -27,6 +28,11 @@ class Line(msgspec.Struct, frozen=True, gc=False):
 def parse(raw: bytes) -> Line:
     """One line, with its end or without."""
     return Line(raw, raw.strip(_WHITE))
+
+
+def written(value: object) -> bytes:
+    """A line of our own. In ASCII: some clients also split at the line ends that only Unicode knows."""
+    return json.dumps(value, separators=(",", ":")).encode() + b"\n"
 
 
 class Splitter:
