@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import msgspec
@@ -83,14 +83,28 @@ def warnings(settings: Settings) -> list[str]:
     found += [f"channel {name} is in no step of the ladder" for name in channels if name not in named]
     if settings.admin_token is not None and len(settings.admin_token.get_secret_value()) < 16:
         found.append("the admin token is shorter than 16 characters and can be guessed")
+    for entry in settings.json_dialect:
+        path, request = entry.path.text, entry.request
+        if request.messages is None and request.conversation is None:
+            found.append(f"{path} names neither messages nor conversation: without our header each turn is judged alone")
+        if request.guidance is None:
+            found.append(f"{path} has no place for guidance: what this chatbot answers cannot be steered")
     if settings.mode == "shadow":
         found.append("shadow mode: everything is decided and recorded, and nobody is protected")
     return found
 
 
+def _unreachable(settings: Settings, sources: Sources) -> Iterator[tuple[str, str]]:
+    """Entries of ``json_dialect`` that no request would ever be read by."""
+    for place, entry in enumerate(settings.json_dialect):
+        if any(earlier.hides(entry) for earlier in settings.json_dialect[:place]):
+            here = sources.place(("json_dialect", place, "path"))
+            yield here, "an entry before this one takes every request to this path; keep one, or put this one first"
+
+
 def _inconsistencies(settings: Settings, sources: Sources) -> list[tuple[str, str]]:
     """What each key allows, and all together do not."""
-    found: list[tuple[str, str]] = []
+    found = list(_unreachable(settings, sources))
     before = -1.0
     for place, rung in enumerate(settings.escalation.ladder):
         loc: Loc = ("escalation", "ladder", place)

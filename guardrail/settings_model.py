@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from guardrail.dialects.json_layout import Layout
 from guardrail.settings_types import (
     Address,
     AppriseUrl,
@@ -127,7 +128,7 @@ class Settings(Frozen):
     default_locale: Locale = "en"
     default_country: Country | None = None
     unknown_dialect: Literal["pass", "block"] = "pass"
-    json_dialect: Annotated[tuple[object, ...], Field(max_length=0)] = ()
+    json_dialect: tuple[Layout, ...] = ()
     escalation: Escalation = Escalation()
     limits: Limits = Limits()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
@@ -145,6 +146,5 @@ UNSUPPORTED: Mapping[str, str] = {
     "redis_url": "redis_url is not supported by this version; remove it",
     "store_text": "store_text: true is not supported by this version; remove it",
     "moderations": "moderations: local is not supported by this version; remove it, or write upstream",
-    "json_dialect": "json_dialect is not supported by this version; remove it",
 }
 """Keys of the contract whose other values are refused rather than ignored: an operator would count on them."""

@@ -5,10 +5,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Mapping
+from typing import get_args
 
+from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-from guardrail.settings_model import UNSUPPORTED, Frozen, Settings
+from guardrail.settings_model import UNSUPPORTED, Settings
 from guardrail.settings_sources import Sources
 from guardrail.settings_yaml import Loc
 
@@ -32,10 +34,15 @@ def _location(loc: Loc) -> Loc:
     return loc
 
 
+def _name(loc: Loc) -> str:
+    """The key that is wrong, or that has the item which is."""
+    return next((part for part in reversed(loc) if isinstance(part, str)), "settings")
+
+
 def explained(error: ErrorDetails, sources: Sources) -> tuple[str, str]:
     """One pydantic error as (place, ``what; what to do``), without the value: it may be a secret."""
     loc = _location(error["loc"])
-    kind, context, name = error["type"], error.get("ctx", {}), str(loc[-1]) if loc else "settings"
+    kind, context, name = error["type"], error.get("ctx", {}), _name(loc)
     if loc and loc[0] in UNSUPPORTED:
         return sources.place(loc[:1]), UNSUPPORTED[str(loc[0])]
     if kind == "extra_forbidden":
@@ -73,16 +80,20 @@ _WANTED: Mapping[str, str] = {
 
 def _keys(loc: Loc) -> list[str]:
     """The keys that are known where the unknown one stands."""
-    model: type[Frozen] = Settings
+    model: type[BaseModel] = Settings
     for part in loc[:-1]:
-        field = model.model_fields.get(str(part))
-        if field is not None and isinstance(field.annotation, type) and issubclass(field.annotation, Frozen):
-            model = field.annotation
-        elif part != "channels" and "channels" in loc:
+        if "channels" in loc and part not in ("escalation", "channels"):
             return ["kind", "url", "url_file", "secret", "secret_file"]
-        elif part == "ladder":
-            return ["after", "notify"]
-    return list(model.model_fields)
+        field = model.model_fields.get(str(part))
+        model = (field and _model_in(field.annotation)) or model
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_in(annotation: object) -> type[BaseModel] | None:
+    """The model that a setting holds, or every item of it does."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((model for inner in get_args(annotation) if (model := _model_in(inner))), None)
 
 
 def nearest(name: str, known: Iterable[str], otherwise: str) -> str:

@@ -41,6 +41,19 @@ escalation:
   #  - {after: 0s, notify: [oncall]}
   #  - {after: 5m, notify: [oncall, team]}
 
+# --- a chatbot with an API of its own; the usual ones are known without this
+json_dialect: []
+  # - path: /chat               # exact, or with names: /sessions/{id}/messages
+  #   request:                  # places are JSON pointers; only what they lead to counts as the conversation
+  #     text: /message          # the person's new words; or messages, where requests bring the history:
+  #     # messages: {at: /history, role: /who, text: /text, user: [human], assistant: [bot]}
+  #     conversation: /session  # where an API that keeps the history has its id; or path:id
+  #     guidance: /instructions # where guidance for the bot may be added; or messages
+  #   reply:
+  #     text: /answer           # one place or a list, * for every index: /parts/*/text
+  #     # stream: {format: sse, text: /delta, done: "[DONE]"}  # or ndjson; done may be {at: /done, is: true}
+  #   error: {text: /error}
+
 # --- bounds on sizes and times
 limits:
   request_body: 16MiB
@@ -60,7 +73,6 @@ log_level: info                 # debug | info | warning | error; logs never hol
 redis_url: null
 store_text: false
 moderations: upstream
-json_dialect: []
 """
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from guardrail.core.ports import Dialect
 from guardrail.dialects.anthropic_messages import AnthropicMessages
+from guardrail.dialects.json_api import JsonApi
 from guardrail.dialects.ollama_chat import OllamaChat
 from guardrail.dialects.ollama_generate import OllamaGenerate
 from guardrail.dialects.openai_chat import OpenAIChat
@@ -11,6 +14,12 @@ from guardrail.dialects.openai_chat import OpenAIChat
 ALL: tuple[Dialect, ...] = (OpenAIChat(), AnthropicMessages(), OllamaChat(), OllamaGenerate())
 
 
-def claiming(method: str, path: str, query: str = "") -> Dialect | None:
-    """The dialect a request to ``path`` speaks, if we know it. ``query`` is without its question mark."""
+def claiming(method: str, path: str, query: str = "", configured: Sequence[JsonApi] = ()) -> Dialect | None:
+    """The dialect a request to ``path`` speaks, if we know it. ``query`` is without its question mark.
+
+    ``configured`` are the APIs that the operator describes: what is said of a path there goes before our own guess.
+    """
+    for api in configured:
+        if api.claims(method, path, query):
+            return api.at(path)
     return next((dialect for dialect in ALL if dialect.claims(method, path, query)), None)

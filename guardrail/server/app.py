@@ -44,7 +44,8 @@ class App:
         if path == PREFIX or path.startswith(PREFIX + "/"):
             await self._api(scope, receive, send)
             return
-        dialect = claiming(scope["method"], path, scope.get("query_string", b"").decode("latin-1"))
+        query = scope.get("query_string", b"").decode("latin-1")
+        dialect = claiming(scope["method"], path, query, self._services.dialects)
         if dialect is not None:
             await Chatting(self._services, self._upstream, dialect, scope, receive, send).run()
             return
@@ -84,7 +85,8 @@ class GuardrailMiddleware:
             return
         await self._services.start()
         path: str = scope["path"]
-        dialect = claiming(scope["method"], path, scope.get("query_string", b"").decode("latin-1"))
+        query = scope.get("query_string", b"").decode("latin-1")
+        dialect = claiming(scope["method"], path, query, self._services.dialects)
         if path.startswith(PREFIX + "/"):
             await self._api(scope, receive, send)
         elif dialect is None:

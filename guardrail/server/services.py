@@ -27,6 +27,7 @@ from guardrail.core.conversation import OpenCase, lower
 from guardrail.core.decide import Policy
 from guardrail.core.events import Commit, Committed, Record
 from guardrail.core.reply import Terms
+from guardrail.dialects.json_api import JsonApi
 from guardrail.journal import Journal, JournalError, JournalInUse, RecordRefused, verdict_fields
 from guardrail.metrics import Metrics
 from guardrail.redact import Redactor
@@ -65,6 +66,7 @@ class Services:
         self.scanner = scanner
         self.store, self.journal, self.help = parts.conversations, parts.journal, parts.directory
         self.admin_token = parts.admin_token
+        self.dialects = tuple(JsonApi(layout) for layout in settings.json_dialect)
         self.finder = Finder(Chain(parts.key), self.store)
         self.metrics = Metrics(__version__, policy.name)
         self.metrics.channels(tuple(settings.escalation.channels))

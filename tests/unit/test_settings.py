@@ -81,7 +81,6 @@ escalation:
         ("mode: shadow\nmode: enforce\n", "2:1: mode is given twice; keep one of them"),
         ("redis_url: redis://x\n", "1:12: redis_url is not supported by this version; remove it"),
         ("store_text: true\n", "1:13: store_text: true is not supported by this version; remove it"),
-        ("json_dialect: [{path: /x}]\n", "1:15: json_dialect is not supported by this version; remove it"),
         (
             "moderations: local\n",
             "1:14: moderations: local is not supported by this version; remove it, or write upstream",
@@ -213,6 +212,172 @@ def test_secrets_are_never_printed(file: Path) -> None:
         "secret: abc-very\nadmin_token: abc very\nescalation:\n  channels:\n    a: {kind: apprise, url: abc-very}\n"
     )
     assert not any("abc" in line for line in problems(file))
+
+
+CHAT = "{path: /chat, request: {text: /message}, reply: {text: /answer}}"
+
+
+def test_a_chatbot_s_own_api_is_described_in_a_line(file: Path) -> None:
+    file.write_text(f"upstream: {UPSTREAM}\njson_dialect:\n  - {CHAT}\n")
+    [entry] = load(file, {}, {}).json_dialect
+    assert (entry.path.text, entry.method, entry.request.text, entry.reply.text) == (
+        "/chat",
+        "POST",
+        (("message",),),
+        (("answer",),),
+    )
+    assert load(None, {"upstream": UPSTREAM}, {"GUARDRAIL_JSON_DIALECT": f"[{CHAT}]"}).json_dialect == (entry,)
+
+
+def test_what_a_described_chatbot_cannot_do_is_said_at_the_start(file: Path) -> None:
+    file.write_text(f"upstream: {UPSTREAM}\njson_dialect: [{CHAT}]\n")
+    told = [line for line in warnings(load(file, {}, {})) if line.startswith("/chat")]
+    assert len(told) == 2 and "judged alone" in told[0] and "steered" in told[1]
+    able = CHAT.replace("text: /message", "text: /message, conversation: /id, guidance: /system")
+    file.write_text(f"upstream: {UPSTREAM}\njson_dialect: [{able}]\n")
+    assert not [line for line in warnings(load(file, {}, {})) if line.startswith("/chat")]
+
+
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        ("{path: chat, request: {text: /m}, reply: {text: /a}}", "3:12: path: not a path; write one such as /chat "),
+        ("{path: '/chat?x=1', request: {text: /m}, reply: {text: /a}}", "3:12: path: not a path; "),
+        (
+            "{path: '/c/{id}x', request: {text: /m}, reply: {text: /a}}",
+            "3:12: path: not a usable path; what varies is ",
+        ),
+        ("{path: '/{a}/{a}', request: {text: /m}, reply: {text: /a}}", "3:12: path: a name twice in one path; "),
+        ("{path: /a/../b, request: {text: /m}, reply: {text: /a}}", "3:12: path: a path with dots "),
+        ("{path: /guardrail/chat, request: {text: /m}, reply: {text: /a}}", "3:12: path: a path under /guardrail/"),
+        ("{path: //Guardrail/x, request: {text: /m}, reply: {text: /a}}", "3:12: path: a path under /guardrail/"),
+        ("{path: /c, method: GET, request: {text: /m}, reply: {text: /a}}", "3:24: method has a value it cannot have"),
+        (
+            "{path: /c, request: {text: message}, reply: {text: /a}}",
+            "3:32: text: not a JSON pointer; it begins with a ",
+        ),
+        ("{path: /c, request: {text: $.message}, reply: {text: /a}}", "3:32: text: not a JSON pointer; it begins with"),
+        (
+            "{path: /c, request: {text: [/m, /a~2]}, reply: {text: /a}}",
+            "3:37: text: not a JSON pointer; in a key write",
+        ),
+        ("{path: /c, request: {text: 5}, reply: {text: /a}}", "3:32: text: not a JSON pointer; write one such as "),
+        ("{path: /c, request: {text: []}, reply: {text: /a}}", "3:32: text is of the wrong kind; write at least one "),
+        ("{path: /c, request: {}, reply: {text: /a}}", "3:25: request: no text; name the place of the person's words"),
+        ("{path: /c, request: {text: /m}, reply: {}}", "3:5: json_dialect: reply has no text; name the place of the "),
+        ("{path: /c, request: {text: /m}}", "3:5: reply is missing; add it"),
+        ("{path: /c, request: {txt: /m}, reply: {text: /a}}", "3:26: unknown key 'txt'; did you mean text?"),
+        ("{path: /c, request: {text: /m}, reply: {tex: /a}}", "3:45: unknown key 'tex'; did you mean text?"),
+        ("{path: /c, reqest: {text: /m}, reply: {text: /a}}", "3:16: unknown key 'reqest'; did you mean request?"),
+        (
+            "{path: /c, request: {messages: {at: /h, rol: /r, text: /t}}, reply: {text: /a}}",
+            "3:45: unknown key 'rol'; did you mean role?",
+        ),
+        (
+            "{path: /c, request: {text: /m}, reply: {text: /a, stream: {format: sse, don: x}}}",
+            "3:77: unknown key 'don'; did you mean done?",
+        ),
+        (
+            "{path: /c, request: {text: /m}, reply: {text: /a, stream: {format: sse, done: {at: /d, was: 1}}}}",
+            "3:92: unknown key 'was'; ",
+        ),
+        ("{path: /c, request: {messages: {at: /h, text: /t}}, reply: {text: /a}}", "3:36: role is missing; add it"),
+        (
+            "{path: /c, request: {messages: {at: /*/h, role: /r, text: /t}}, reply: {text: /a}}",
+            "3:41: at: a star where one place is meant; write an index",
+        ),
+        (
+            "{path: /c, request: {text: /m, conversation: 'path:id'}, reply: {text: /a}}",
+            "3:5: json_dialect: path has no segment called 'id'; write it as {NAME}",
+        ),
+        (
+            "{path: /c, request: {messages: {at: /h, role: /r, text: /t}, conversation: /id}, reply: {text: /a}}",
+            "3:25: request: messages and conversation are both given; keep messages",
+        ),
+        (
+            "{path: /c, request: {text: /m, guidance: messages}, reply: {text: /a}}",
+            "3:25: request: guidance: messages,",
+        ),
+        (
+            "{path: /c, request: {text: /m, stream: /s}, reply: {text: /a}}",
+            "3:5: json_dialect: request.stream without ",
+        ),
+        (
+            "{path: /c, request: {text: /m, stream: never}, reply: {text: /a, stream: {format: sse}}}",
+            "3:5: json_dialect: reply.stream with request.stream: never; ",
+        ),
+        (
+            "{path: /c, request: {text: /m, stream: /s}, reply: {stream: {format: sse, text: /d}}}",
+            "3:5: json_dialect: reply has no text; ",
+        ),
+        ("{path: /c, request: {text: /m}, reply: {text: /a, stream: {format: xml}}}", "3:72: format has a value it "),
+        (
+            "{path: /c, request: {text: /m}, reply: {text: /a, stream: {format: ndjson, event: x}}}",
+            "3:63: stream: event names in ndjson, which has none; ",
+        ),
+        (
+            "{path: /c, request: {text: /m}, reply: {text: /a, stream: {format: sse, done: {is: 1}}}}",
+            "3:83: done: nothing that tells it; write at: POINTER",
+        ),
+        (
+            "{path: /c, request: {text: /m}, reply: {text: /a, stream: {format: sse, done: {event: e, is: 1}}}}",
+            "3:83: done: is without at; ",
+        ),
+        (
+            "{path: /c, request: {text: /m}, reply: {text: /a, stream: {format: sse, done: {at: /e, data: x}}}}",
+            "3:83: done: data and at are both given; ",
+        ),
+        (
+            "{path: /c, request: {text: /m}, reply: {text: /a, stream: {format: sse, error: failed}}}",
+            "3:63: stream: error by its data, which would say nothing; ",
+        ),
+        (
+            "{path: /c, request: {text: /m, stream: /s}, reply: {text: /a, stream: {format: sse, content_type: application/json}}}",
+            "3:5: json_dialect: a stream of type application/json, as whole replies are; ",
+        ),
+        ("{path: /c, request: {text: /m}, reply: {text: /a, constants: [x]}}", "3:66: constants: not constants; "),
+        (
+            "{path: /c, request: {text: /m}, reply: {text: /a, constants: {x: 1}}}",
+            "3:66: constants: not a JSON pointer; ",
+        ),
+        (
+            "{path: /c, request: {text: /m}, reply: {text: /a/b, constants: {/a: 1}}}",
+            "3:5: json_dialect: nothing can be written at 'b', where what is above it is something else; ",
+        ),
+        ("{path: /c, request: {text: /m}, reply: {text: /a/99}}", "3:5: json_dialect: nothing can be written at '99'"),
+        (
+            "{path: /c, request: {text: /m}, reply: {text: /a}, error: {text: /*}}",
+            "3:70: text: a star where one place ",
+        ),
+    ],
+)
+def test_a_description_that_would_leave_words_unread_stops_the_start(file: Path, entry: str, expected: str) -> None:
+    file.write_text(f"upstream: {UPSTREAM}\njson_dialect:\n  - {entry}\n")
+    assert any(line.startswith(expected) for line in problems(file)), problems(file)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "is_hidden"),
+    [
+        ("/chat", "/chat", True),
+        ("/chat", "/Chat/", True),
+        ("/s/{id}", "/s/{other}", True),
+        ("/s/{id}", "/s/new", True),
+        ("/s/new", "/s/{id}", False),
+        ("/chat", "/chat/more", False),
+    ],
+)
+def test_an_entry_that_no_request_would_reach_stops_the_start(
+    file: Path, first: str, second: str, is_hidden: bool
+) -> None:
+    entries = "".join(f"  - {CHAT.replace('/chat', repr(path))}\n" for path in (first, second))
+    file.write_text(f"upstream: {UPSTREAM}\njson_dialect:\n{entries}")
+    if is_hidden:
+        assert problems(file) == [
+            "4:12: an entry before this one takes every request to this path; keep one, or put this one first"
+        ]
+    else:
+        assert len(load(file, {}, {}).json_dialect) == 2
 
 
 def test_a_channel_without_a_ladder_is_told_at_once(file: Path) -> None:
