@@ -86,7 +86,7 @@ def warnings(settings: Settings) -> list[str]:
     for entry in settings.json_dialect:
         path, request = entry.path.text, entry.request
         if request.messages is None and request.conversation is None:
-            found.append(f"{path} names neither messages nor conversation: without our header each turn is judged alone")
+            found.append(f"{path} names neither messages nor conversation: without our header a turn is judged alone")
         if request.guidance is None:
             found.append(f"{path} has no place for guidance: what this chatbot answers cannot be steered")
     if settings.mode == "shadow":
