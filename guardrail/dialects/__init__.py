@@ -6,12 +6,21 @@ from collections.abc import Sequence
 
 from guardrail.core.ports import Dialect
 from guardrail.dialects.anthropic_messages import AnthropicMessages
+from guardrail.dialects.gemini import Gemini, GeminiArray
 from guardrail.dialects.json_api import JsonApi
 from guardrail.dialects.ollama_chat import OllamaChat
 from guardrail.dialects.ollama_generate import OllamaGenerate
 from guardrail.dialects.openai_chat import OpenAIChat
 
-ALL: tuple[Dialect, ...] = (OpenAIChat(), AnthropicMessages(), OllamaChat(), OllamaGenerate())
+ALL: tuple[Dialect, ...] = (
+    OpenAIChat(),
+    AnthropicMessages(),
+    OllamaChat(),
+    OllamaGenerate(),
+    Gemini("whole"),
+    Gemini("events"),
+    GeminiArray(),
+)
 
 
 def claiming(method: str, path: str, query: str = "", configured: Sequence[JsonApi] = ()) -> Dialect | None:
