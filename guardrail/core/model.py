@@ -74,11 +74,12 @@ OUTBOUND_SIGNALS: tuple[str, ...] = (
     "hollow_reply",
 )
 
-CUES: tuple[str, ...] = ("goodbye", "asks_if_human", "safe_now", "stop", "asks_numbers", "retracts")
+CUES: tuple[str, ...] = ("goodbye", "asks_if_human", "safe_now", "stop", "asks_numbers", "retracts", "yes", "no")
 """What the person is doing with the conversation, not how they are: never a severity.
 
 ``safe_now`` ("I'm safe, carry on") is the way back after a false alarm; ``asks_numbers`` the only
-thing besides rising urgency that shows helplines twice; ``retracts`` ("I was joking") lowers nothing.
+thing besides rising urgency that shows helplines twice; ``retracts`` ("I was joking") lowers nothing;
+``yes`` and ``no`` are short answers to a question that was asked.
 """
 
 SIGNALS: frozenset[str] = frozenset((*CATEGORIES, *ATTRIBUTES, *OUTBOUND_SIGNALS, *CUES))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-_CLAUSE = re.compile(r"(?:[.!?…;:,]+[\"'”’»)\]*_]*(?=\s)|[。！？；：、，]+[”’」』）]*|\n)\s?", re.UNICODE)
-_SENTENCE_END = re.compile(r"[.!?…。！？\n]")
+_CLAUSE = re.compile(r"(?:[.!?…;:,]+[\"'”’»)\]*_]*(?=\s)|[。！？；：、，।॥؟۔،؛]+[”’」』）]*|\n)\s?", re.UNICODE)
+_SENTENCE_END = re.compile(r"[.!?…。！？।॥؟۔\n]")
 
 
 def boundaries(

@@ -1,7 +1,7 @@
 """Text as detectors read it: one form for what looks the same, with offsets back to what was written.
 
 ``normalise`` undoes what keyboards and evasion do without meaning: case, width, invisible characters, curly
-quotes. ``reveal`` gives a second reading, of words that hide as look-alike letters, digits, spaced or repeated
+quotes, spellings of one letter (Arabic alef and yeh, Turkish dotless i, katakana, digits of other scripts). ``reveal`` gives a second reading, of words that hide as look-alike letters, digits, spaced or repeated
 letters, and only where a word of the lexicon comes out: ordinary text has no second reading.
 """
 
@@ -16,6 +16,7 @@ import msgspec
 
 from guardrail.core.model import Span
 
+_DIGITS = {chr(zero + n): str(n) for zero in (0x660, 0x6F0, 0x966, 0x9E6, 0xE50) for n in range(10)}
 _PLAIN = str.maketrans(
     {
         **dict.fromkeys("\u2018\u2019\u201a\u201b\u2032\u00b4\u0060\u02bc\uff07", "'"),
@@ -24,12 +25,28 @@ _PLAIN = str.maketrans(
         **dict.fromkeys(
             "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000", " "
         ),
+        # What people type for each other, keyboards and schools permitting, in one spelling.
+        **_DIGITS,
+        **dict.fromkeys("İı", "i"),
+        **dict.fromkeys("Ёё", "е"),
+        **dict.fromkeys("أإآٱ", "ا"),
+        **dict.fromkeys("ىی", "ي"),
+        **dict.fromkeys("ھہە", "ه"),
+        "ک": "ك",
+        "ة": "ه",
+        "ؤ": "و",
+        "ئ": "ي",
+        "ँ": "ं",
+        **{chr(kata): chr(kata - 0x60) for kata in range(0x30A1, 0x30F7)},
     }
 )
 _INVISIBLE = re.compile(
     "[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f"
-    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff\ud800-\udfff]"
+    "\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\U000e0000-\U000e0fff\ud800-\udfff"
+    "\u0640\u064b-\u065f\u0670\u093c\u0981\u09bc]"
 )
+"""Invisible, or written by some and left out by most: Arabic vowel signs and lengthening, dots below in Hindi and
+Bengali. Words stay apart without them where it matters here."""
 
 
 class Normal(msgspec.Struct, frozen=True):
@@ -75,6 +92,11 @@ def _slowly(text: str) -> Normal:
                 starts.append(start)
                 ends.append(end)
     return Normal("".join(out), tuple(starts), tuple(ends))
+
+
+def folded(source: str) -> str:
+    """A pattern's source with its letters as ``normalise`` leaves those of a text. Case is the author's."""
+    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", source.translate(_PLAIN)).translate(_PLAIN))
 
 
 def _clusters(text: str) -> Iterator[Span]:

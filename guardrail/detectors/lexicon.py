@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import itertools
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -20,6 +21,7 @@ from guardrail.core.model import Context, Direction, Frame, Severity, Signal, Sp
 from guardrail.core.segments import boundaries
 from guardrail.core.text import Normal, Vocabulary, normalise, reveal
 from guardrail.detectors.lexicon_load import Entry, load_entries
+from guardrail.detectors.lexicon_patterns import SCRIPTS
 
 _SCORES = (0.5, 0.6, 0.75, 0.85, 0.95)
 _SET_MEMORY = 64 * 1024 * 1024
@@ -48,24 +50,41 @@ class _Hit(msgspec.Struct):
     time: str
 
 
-class _Patterns:
-    """Entries of one direction, as a set to find them fast and patterns to find them exactly."""
+class _Set:
+    """The entries of one script. A text that has none of its letters is not looked at."""
 
-    def __init__(self, entries: Sequence[Entry]) -> None:
-        self.entries = tuple(entries)
+    def __init__(self, entries: Sequence[Entry], seen: str) -> None:
+        self._entries = tuple(entries)
+        self._seen = re.compile(f"[{seen}]") if seen else None
         options = re2.Options()
         options.max_mem = _SET_MEMORY
         options.log_errors = False
         self._set = re2.Set.SearchSet(options)
         for entry in entries:
             self._set.Add(entry.pattern)
-        if entries:
-            self._set.Compile()
+        self._set.Compile()
+
+    def hits(self, text: str, is_ascii: bool) -> list[Entry]:
+        if self._seen is not None and (is_ascii or self._seen.search(text) is None):
+            return []
+        return [self._entries[i] for i in self._set.Match(text) or ()]
+
+
+class _Patterns:
+    """Entries of one direction, as sets to find them fast and patterns to find them exactly."""
+
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._sets: list[_Set] = []
+        for name, script in SCRIPTS.items():
+            written = [entry for entry in entries if entry.script == name]
+            if written:
+                self._sets.append(_Set(written, script.seen))
         self._compiled: dict[str, Any] = {}
 
     def hits(self, text: str) -> list[Entry]:
         """Entries that match somewhere in the text."""
-        return [self.entries[i] for i in self._set.Match(text) or ()] if self.entries else []
+        is_ascii = text.isascii()
+        return [entry for one in self._sets for entry in one.hits(text, is_ascii)]
 
     def spans(self, pattern: str, text: str) -> list[Span]:
         """Where a pattern matches. Neighbours may share the character between them, or a spared sentence would

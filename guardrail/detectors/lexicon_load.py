@@ -7,25 +7,18 @@ spare, and tests run them all: nobody can add a pattern without saying what it i
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-import re2
 
 from guardrail.core.model import CUES, SIGNALS, Direction
+from guardrail.detectors.lexicon_patterns import SCRIPTS, Writing, expand, is_readable, script_of
 from guardrail.yamlread import Places, Unreadable, read
 
 Kind = Literal["shows", "raises", "weights", "cues"]
 Within = Literal["around", "sentence", "message", "history"]
-
-_LATIN = r"0-9a-z\x{aa}\x{b5}\x{ba}\x{c0}-\x{d6}\x{d8}-\x{f6}\x{f8}-\x{24f}\x{300}-\x{36f}\x{1e00}-\x{1eff}"
-"""What makes up a Latin word once it is lower case. RE2's \\b knows ASCII only, and \\p{L} on both sides of every
-pattern makes a set several times larger and slower to build than the letters a script has."""
-_WORD_START = f"(?:^|[^{_LATIN}])"
-_WORD_END = f"(?:$|[^{_LATIN}])"
 
 
 class LexiconError(ValueError):
@@ -47,6 +40,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     kind: Kind
     language: str
+    script: str = "Latn"
     direction: Direction
     signals: tuple[str, ...]
     pattern: str
@@ -80,13 +74,13 @@ _FIELDS: Mapping[Kind, Mapping[str, type | tuple[type, ...]]] = {
     },
     "cues": {"id": str, "signal": str, "any": list, "unless": list, "boundary": str, "match": list, "spare": list},
 }  # fmt: skip
-_TOP = ("language", "direction", "words", "shows", "raises", "weights", "cues")
+_TOP = ("language", "direction", "script", "diacritics", "words", "shows", "raises", "weights", "cues")
 _CHOICES: Mapping[str, tuple[str, ...]] = {
     "subject": ("self", "other", "child"),
     "frame": ("sincere", "idiom", "fiction", "quotation", "professional", "intrusive"),
     "time": ("now", "past"),
     "within": ("around", "sentence", "message", "history"),
-    "boundary": ("word", "none"),
+    "boundary": ("word", "start", "none"),
 }
 
 
@@ -114,6 +108,7 @@ class _File:
         self._path, self._problems = path, problems
         self._tree = read(path)
         self._places = Places(path)
+        self._writing = Writing("Latn", False)
 
     def _wrong(self, at: Sequence[str | int], what: str) -> None:
         self._problems.append(f"{self._places.of(*at)}: {what}")
@@ -127,6 +122,14 @@ class _File:
         if not isinstance(language, str) or direction not in ("inbound", "outbound"):
             self._wrong((), "a lexicon needs language: and direction: inbound or outbound; add them")
             return
+        script, diacritics = tree.get("script") or script_of(language), tree.get("diacritics", "required")
+        if script not in SCRIPTS:
+            self._wrong(("script",), f"unknown script {script}; write one of {', '.join(SCRIPTS)}")
+            return
+        if diacritics not in ("required", "optional"):
+            self._wrong(("diacritics",), f"diacritics cannot be {diacritics}; write required or optional")
+            return
+        self._writing = Writing(script, diacritics == "optional")
         words = self._words(tree.get("words") or {})
         for kind in _FIELDS:
             listed = tree.get(kind) or []
@@ -173,15 +176,16 @@ class _File:
                     (*at, "signal" if "signal" in raw else "signals"),
                     f"unknown signal {name}; {_nearest(name, sorted(SIGNALS))}",
                 )
-        bounded = raw.get("boundary", "word") == "word"
-        pattern = self._pattern((*at, "any"), raw["any"], words, bounded)
-        unless = self._pattern((*at, "unless"), raw.get("unless", []), words, bounded)
+        boundary = raw.get("boundary") or SCRIPTS[self._writing.script].boundary
+        pattern = self._pattern((*at, "any"), raw["any"], words, boundary)
+        unless = self._pattern((*at, "unless"), raw.get("unless", []), words, boundary)
         if len(self._problems) > before:
             return None
         return Entry(
             id=f"{language}.{raw['id']}" if direction == "inbound" else f"{language}.bot.{raw['id']}",
             kind=kind,
             language=language,
+            script=self._writing.script,
             direction=direction,
             signals=signals,
             pattern=pattern,
@@ -228,62 +232,21 @@ class _File:
             if isinstance(raw.get(key), list) and len(raw[key]) < 2:
                 self._wrong((*at, key), f"{key} needs two examples at least; add more")
 
-    def _pattern(self, at: tuple[str | int, ...], raw: Sequence[str], words: Mapping[str, str], bounded: bool) -> str:
+    def _pattern(self, at: tuple[str | int, ...], raw: Sequence[str], words: Mapping[str, str], boundary: str) -> str:
         done = []
         for i, source in enumerate(raw):
             try:
-                done.append(expand(source, words))
+                done.append(expand(source, words, self._writing))
             except KeyError as error:
                 self._wrong((*at, i), f"unknown word list {error}; define it under words:")
         if not done:
             return ""
         joined = "(" + "|".join(done) + ")"
-        if not _is_readable(joined):
+        if not is_readable(joined):
             for i, one in enumerate(done):
-                if not _is_readable(one):
+                if not is_readable(one):
                     self._wrong((*at, i), "not a pattern RE2 can read; correct its brackets and signs")
-        return f"{_WORD_START}{joined}{_WORD_END}" if bounded else joined
-
-
-def _is_readable(pattern: str) -> bool:
-    """Whether RE2 parses a pattern: a set that only takes it in is the cheapest way to ask."""
-    options = re2.Options()
-    options.log_errors = False
-    try:
-        return bool(re2.Set.SearchSet(options).Add(pattern) >= 0)
-    except re2.error:
-        return False
-
-
-_LIST = re.compile(r"\{([a-z_]+)\}")
-
-
-def expand(source: str, words: Mapping[str, str]) -> str:
-    """A pattern as RE2 gets it: word lists put in, a space standing for any white space, apostrophes optional."""
-    filled = source
-    for _ in range(4):
-        if not _LIST.search(filled):
-            break
-        filled = _LIST.sub(lambda m: words[m[1]], filled)
-    out: list[str] = []
-    in_class = False
-    for i, char in enumerate(filled):
-        escaped = i > 0 and filled[i - 1] == "\\"
-        if char in "[]" and not escaped:
-            in_class = char == "["
-        if char == "w" and escaped and not in_class:
-            out[-1] = f"[{_LATIN}]"  # RE2's \\w is ASCII: half a language's letters would end words
-        elif in_class:
-            out.append(char)
-        elif char == " ":
-            out.append(r"\s*" if filled[i + 1 : i + 2] == "?" else r"\s+")
-        elif char == "?" and filled[i - 1 : i] == " ":
-            continue  # " ?" has become any white space or none
-        elif char == "'":
-            out.append("'?" if filled[i + 1 : i + 2] != "?" else "'")
-        else:
-            out.append(char)
-    return "".join(out)
+        return self._writing.bounded(joined, boundary)
 
 
 def _nearest(name: str, known: Any) -> str:
