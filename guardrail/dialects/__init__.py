@@ -11,6 +11,7 @@ from guardrail.dialects.json_api import JsonApi
 from guardrail.dialects.ollama_chat import OllamaChat
 from guardrail.dialects.ollama_generate import OllamaGenerate
 from guardrail.dialects.openai_chat import OpenAIChat
+from guardrail.dialects.responses import OpenAIResponses, StoredResponses
 
 ALL: tuple[Dialect, ...] = (
     OpenAIChat(),
@@ -20,6 +21,9 @@ ALL: tuple[Dialect, ...] = (
     Gemini("whole"),
     Gemini("events"),
     GeminiArray(),
+    OpenAIResponses(),
+    StoredResponses(streamed=False),
+    StoredResponses(streamed=True),
 )
 
 
