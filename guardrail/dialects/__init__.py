@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 from guardrail.core.ports import Dialect
 from guardrail.dialects.anthropic_messages import AnthropicMessages
@@ -35,4 +36,9 @@ def claiming(method: str, path: str, query: str = "", configured: Sequence[JsonA
     for api in configured:
         if api.claims(method, path, query):
             return api.at(path)
+    return _shipped(method, path, query)
+
+
+@lru_cache(maxsize=512)
+def _shipped(method: str, path: str, query: str) -> Dialect | None:
     return next((dialect for dialect in ALL if dialect.claims(method, path, query)), None)

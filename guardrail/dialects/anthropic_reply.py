@@ -46,7 +46,7 @@ def pieces_of(block: Block, index: int) -> list[Piece]:
 def read(body: bytes) -> Reply:
     """Raises ``Refusal`` for what is not a message, an error object included."""
     message = decode(_messages, body, _WHAT)
-    READ_KEYS.check_exactly(body, _WHAT)
+    READ_KEYS.check_once(body, _WHAT)
     if message.type != "message":
         raise Refusal("the reply is not a message")
     pieces = [piece for index, block in enumerate(message.content) for piece in pieces_of(block, index)]

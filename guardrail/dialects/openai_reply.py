@@ -120,7 +120,7 @@ def check_index(index: int) -> int:
 def read(body: bytes) -> Reply:
     """Raises ``Refusal`` for what is not a completion, an error object included."""
     completion = decode(_completions, body, _WHAT)
-    READ_KEYS.check_exactly(body, _WHAT)
+    READ_KEYS.check_once(body, _WHAT)
     pieces: list[Piece] = []
     tools = False
     for position, choice in enumerate(completion.choices):

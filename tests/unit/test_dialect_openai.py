@@ -492,3 +492,18 @@ def test_errors_have_the_apis_shape(status: int, kind: str) -> None:
     assert json.loads(dialect.error(status, "m")) == {
         "error": {"message": "m", "type": kind, "param": None, "code": None}
     }
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        '{"Content":"a"}',
+        '{"content":"a","Content":"b"}',
+        '{"content":"a","content":"b"}',
+        '{"content":"a","\\u0063ontent":"b"}',
+        '{"content":"a","reasonıng":"b","ſ":1}'.replace("ı", "i").replace('"ſ"', '"tranſcript"'),
+    ],
+)
+def test_a_whole_reply_says_each_thing_once_and_in_lower_case(message: str) -> None:
+    with pytest.raises(Refusal):
+        dialect.read_reply(f'{{"choices":[{{"index":0,"message":{message}}}]}}'.encode())
