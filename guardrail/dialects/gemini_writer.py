@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import msgspec
 
 from guardrail.core.ports import Chat, Frame
@@ -48,10 +50,10 @@ class GeminiWriter:
 
     def _take_head(self, data: bytes) -> None:
         members = fields(data, WHAT)
-        self._usage = given(members, "usageMetadata") or self._usage
+        self._usage = _value(given(members, "usageMetadata")) or self._usage
         if self._is_ours and "candidates" in members:
             self._is_ours = False
-            model, reply_id = given(members, "modelVersion"), given(members, "responseId")
+            model, reply_id = _value(given(members, "modelVersion")), _value(given(members, "responseId"))
             self._head = head(model or self._head.get("modelVersion"), reply_id or self._head["responseId"])
 
     def _take(self, response: Response) -> None:
@@ -80,11 +82,17 @@ class GeminiWriter:
 
     def _response(self, candidates: list[dict[str, object]], **more: object) -> bytes:
         # One response for all of them: clients that look at the first candidate of each never see another's.
-        return self._written(msgspec.json.encode({"candidates": candidates, **more, **self._head}))
+        response = {"candidates": candidates, **more, **self._head}
+        # In ASCII: some clients also split at the line ends that only Unicode knows.
+        return self._written(json.dumps(response, separators=(",", ":")).encode())
 
     def _written(self, response: bytes) -> bytes:
         gap, self._gap = self._gap, b""
         return gap + b"data: " + response + self._line_end * 2
+
+
+def _value(raw: msgspec.Raw | None) -> object:
+    return None if raw is None else json.loads(bytes(raw))
 
 
 class GeminiArrayWriter(GeminiWriter):
