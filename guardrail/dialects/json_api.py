@@ -1,7 +1,8 @@
 """The dialect of a chat API that an operator describes: ``json_dialect`` in ``guardrail.yaml``.
 
 What may be said there is in ``json_layout``. Whole requests and replies are in ``json_request`` and
-``json_reply``; streams, as server-sent events or JSON by lines, in ``json_stream`` and ``json_writer``.
+``json_reply``; streams, as server-sent events or JSON by lines, in ``json_stream`` (what their events mean is
+``json_course``) and ``json_writer``.
 """
 
 from __future__ import annotations

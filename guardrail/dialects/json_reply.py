@@ -14,7 +14,8 @@ import msgspec
 from guardrail.core.model import Refusal
 from guardrail.core.ports import Chat, Piece
 from guardrail.core.ports import Reply as WholeReply
-from guardrail.dialects.json_layout import Layout, Parts
+from guardrail.dialects.json_layout import Layout
+from guardrail.dialects.json_layout_reply import Parts
 from guardrail.dialects.json_pointer import Pointer, built, changed, follow, shown
 from guardrail.dialects.json_read import Spot, others, parsed, spots
 from guardrail.dialects.json_request import as_given, id_of

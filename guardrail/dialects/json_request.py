@@ -11,7 +11,8 @@ import msgspec
 from guardrail.core.model import Message, Refusal, Role
 from guardrail.core.ports import Chat
 from guardrail.dialects.json_fields import word
-from guardrail.dialects.json_layout import Layout, Messages
+from guardrail.dialects.json_layout import Layout
+from guardrail.dialects.json_layout_request import Messages
 from guardrail.dialects.json_pointer import Pointer, built, can_hold, changed, follow, shown
 from guardrail.dialects.json_read import parsed, spots
 from guardrail.dialects.strict import decode

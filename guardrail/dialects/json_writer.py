@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 
 from guardrail.core.ports import Chat, Frame
-from guardrail.dialects.json_layout import Layout, Parts, Stream
+from guardrail.dialects.json_layout import Layout
+from guardrail.dialects.json_layout_reply import Parts, Stream
 from guardrail.dialects.json_pointer import built
 from guardrail.dialects.json_read import filled
 from guardrail.dialects.json_reply import echo
