@@ -61,9 +61,12 @@ class Part(msgspec.Struct, frozen=True):
 def read(value: Any, what: str) -> Part:
     """Raises ``Refusal`` for what is not a part, or can be read in two ways."""
     members = _PART.of(value, what)
+    thought = members.get("thought", False)
+    if not isinstance(thought, bool):
+        raise Refusal(f"{what} has an unknown shape")
     return Part(
         text=text_of(members, "text", what),
-        is_thought=members.get("thought") is True,
+        is_thought=thought,
         aside="\n".join(strings(Object(pair for pair in value if not _is_silent(pair[0])))),
         calls="functionCall" in members,
         result=members.get("functionResponse", members.get("toolResponse")),

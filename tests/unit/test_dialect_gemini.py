@@ -348,6 +348,7 @@ def test_only_calls_that_the_client_must_answer_count_as_tools() -> None:
         '{"candidates":[{"content":"a"}]}',
         '{"candidates":[{"content":{"parts":["a"]}}]}',
         '{"candidates":[{"content":{"parts":[{"text":["a"]}]}}]}',
+        '{"candidates":[{"content":{"parts":[{"thought":"a"}]}}]}',
         '{"candidates":[{"content":{"parts":[{"text":"a","text":"b"}]}}]}',
         '{"candidates":[{"content":{"parts":[{"text":"a","TEXT":"b"}]}}]}',
         '{"candidates":[{"content":{"parts":[{"text":"a"}]},"content":null}]}',
