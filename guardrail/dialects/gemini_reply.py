@@ -94,20 +94,20 @@ def _index(index: object, what: str) -> int:
 
 def _candidate(members: dict[str, Any], index: int, what: str, *, is_whole: bool) -> Candidate:
     parts = gemini_parts.read_all(members.get("content"), what)
-    said: list[tuple[str, str]] = []
+    found: list[tuple[str, str]] = []
     for part in parts:
-        said.append(("thinking" if part.is_thought else "content", part.text))
-        said += [("aside", aside) for aside in (part.aside, gemini_parts.file_text(part, what)) if aside]
+        found.append(("thinking" if part.is_thought else "content", part.text))
+        found += [("aside", aside) for aside in (part.aside, gemini_parts.file_text(part, what)) if aside]
     # A passage that stands in this very text has been read with it. A stream may have lost the text since.
     text = "".join(part.text for part in parts if not part.is_thought) if is_whole else ""
-    said.append(("notice", text_of(members, "finishMessage", what)))
-    said += [("sources", source) for source in _sources(members.get("groundingMetadata"), text, what)]
+    found.append(("notice", text_of(members, "finishMessage", what)))
+    found += [("sources", source) for source in _sources(members.get("groundingMetadata"), text, what)]
     reason = members.get("finishReason", 0)
     if not isinstance(reason, str | int):
         raise Refusal(f"{what} has an unknown shape")
     return Candidate(
         index,
-        tuple(Piece(f"{kind}:{index}", _apart(kind, text)) for kind, text in said if text),
+        tuple(Piece(f"{kind}:{index}", _apart(kind, shown)) for kind, shown in found if shown),
         tools=any(part.calls for part in parts),
         is_finished=reason not in _NO_REASON,
         is_withheld=reason not in _NO_REASON and reason not in FULL_ENDS,
