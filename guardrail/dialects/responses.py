@@ -96,8 +96,6 @@ class StoredResponses(OpenAIResponses):
     They are read like fresh ones. What was cut or replaced on its first way would come back here as it was.
     """
 
-    name = "openai-responses-stored"
-
     def __init__(self, *, streamed: bool) -> None:
         self._streamed = streamed
 

@@ -60,12 +60,10 @@ class ResponsesReader(EventReader):
         """What has to be looked at, and the channels that stand whole in the event."""
         added = read.added()
         pieces = [self._heard.add(read.channel, added)] if added else []
-        whole = set()
-        for channel, text in said:
-            name = self._heard.name_of(channel, text)
-            whole.add(name)
+        names = [self._heard.name_of(channel, text) for channel, text in said]
+        for name, (_, text) in zip(names, said, strict=True):
             pieces += self._heard.told(name, text)
-        return pieces, whole
+        return pieces, set(names)
 
     def _close(self, read: StreamEvent, pieces: list[Piece], whole: set[str]) -> tuple[str, ...]:
         begun = {piece.channel for piece in pieces}

@@ -10,6 +10,7 @@ import pytest
 from guardrail.core.model import Message, Refusal
 from guardrail.core.ports import Chat, Frame, Piece, Reply
 from guardrail.dialects import claiming
+from guardrail.dialects.responses import OpenAIResponses, StoredResponses
 from guardrail.dialects.sse import MAX_FRAME
 
 found = claiming("POST", "/v1/responses")
@@ -79,19 +80,19 @@ def stream(*words: str, item_id: str = "msg_1") -> list[bytes]:
 
 
 @pytest.mark.parametrize(
-    ("method", "path", "query", "name"),
+    ("method", "path", "query", "kind"),
     [
-        ("POST", "/v1/responses", "", "openai-responses"),
-        ("post", "/openai/v1//Responses/", "api-version=preview", "openai-responses"),
-        ("GET", "/v1/responses/resp_1", "include=x", "openai-responses-stored"),
-        ("GET", "/v1/responses/resp_1", "starting_after=4&stream=true", "openai-responses-stored"),
-        ("POST", "/v1/responses/resp_1/cancel", "", "openai-responses-stored"),
+        ("POST", "/v1/responses", "", OpenAIResponses),
+        ("post", "/openai/v1//Responses/", "api-version=preview", OpenAIResponses),
+        ("GET", "/v1/responses/resp_1", "include=x", StoredResponses),
+        ("GET", "/v1/responses/resp_1", "starting_after=4&stream=true", StoredResponses),
+        ("POST", "/v1/responses/resp_1/cancel", "", StoredResponses),
     ],
 )
-def test_paths_that_are_read(method: str, path: str, query: str, name: str) -> None:
+def test_paths_that_are_read(method: str, path: str, query: str, kind: type) -> None:
     claimed = claiming(method, path, query)
-    assert claimed is not None
-    assert claimed.name == name
+    assert type(claimed) is kind
+    assert claimed.name == "openai-responses"
 
 
 @pytest.mark.parametrize(
