@@ -119,9 +119,15 @@ class SaveState(msgspec.Struct, frozen=True, tag="save_state"):
 
 
 class Replied(msgspec.Struct, frozen=True, tag="replied"):
-    """What the person has got, by choice: the next request's history will hold one of these."""
+    """What the person has got, by choice: the next request's history will hold one of these.
+
+    ``id`` names the reply where a later request may go on from it. ``ours``: the upstream has said something
+    else, or was never asked, so what it remembers is not what the person knows.
+    """
 
     texts: tuple[str, ...]
+    id: str = ""
+    ours: bool = False
 
 
 class SendUpstream(msgspec.Struct, frozen=True, tag="send_upstream"):

@@ -338,7 +338,7 @@ class Exchange:
     def _read_whole(self) -> Frame:
         whole: WholeReply = self._dialect.read_reply(bytes(self._body))
         self._pieces = whole.pieces
-        return Frame(bytes(self._body), whole.pieces, whole.tools, end=True)
+        return Frame(bytes(self._body), whole.pieces, whole.tools, end=True, id=whole.id)
 
     def _look(self) -> None:
         """Have detectors look at what is due, one scan at a time; then release what may go."""
@@ -500,28 +500,30 @@ class Exchange:
         opened = self._opened
         if self._started and self._reply is not None:
             self._send(self._reply.end_with(text))
-            replied = self._reply.texts()
+            replied = Replied(self._reply.texts(), self._reply.id, ours=True)
         elif opened.chat.stream:
             writer = self._dialect.writer(opened.chat, reply_id=opened.id, created=int(opened.at))
+            stream = writer.say(text) + writer.finish()
             self._start(200, self._dialect.stream_type, self.action)
-            self._send(writer.say(text) + writer.finish())
-            replied = (text,)
+            self._send(stream)
+            replied = Replied((text,), _id_in(self._dialect.reader(), stream), ours=True)
         else:
             body = self._dialect.replacement(opened.chat, text, reply_id=opened.id, created=int(opened.at))
             self._start(200, "application/json", self.action)
             self._send(body)
-            replied = (text,)
+            replied = Replied((text,), self._dialect.read_reply(body).id, ours=True)
         self._close(replied)
 
     def _end(self, reply: Reply) -> None:
         self.final = reply.verdict
-        self._close(reply.texts())
+        changed = reply.verdict is not None and ACTION_RANK[reply.verdict.action] >= ACTION_RANK["rewrite"]
+        self._close(Replied(reply.texts(), reply.id, ours=changed and self._terms.enforce))
 
-    def _close(self, replied: tuple[str, ...]) -> None:
+    def _close(self, replied: Replied) -> None:
         self._remember_reply()
         if self.final is not None:
             self._out.append(Record(self.final, self._terms.enforce or self.final.rule.startswith("on_failure")))
-        self._out.append(Replied(replied))
+        self._out.append(replied)
         self._out.append(End())
         self.phase = "done"
 
@@ -546,7 +548,8 @@ class Exchange:
         self.phase = "done"
 
     def _on_tick(self, _: Tick) -> None:
-        if self._streamed and self._started and self._terms.enforce:
+        over = self._reply is not None and self._reply.is_complete
+        if self._streamed and self._started and self._terms.enforce and not over:
             self._send(self._dialect.keepalive)
 
     def _on_client_gone(self, _: ClientGone) -> None:
@@ -555,7 +558,7 @@ class Exchange:
         if self._reply is not None:
             self.final = self._reply.verdict
             self._remember_reply()
-            self._out.append(Replied(self._reply.texts()))
+            self._out.append(Replied(self._reply.texts(), self._reply.id))
             if self.final is not None:
                 self._out.append(Record(self.final, self._terms.enforce))
         self._out.append(End(torn=True))
@@ -571,6 +574,10 @@ class Exchange:
     def _send(self, data: bytes) -> None:
         if data:
             self._out.append(Send(data))
+
+
+def _id_in(reader: StreamReader, stream: bytes) -> str:
+    return next((frame.id for frame in reader.feed(stream) if frame.id), "")
 
 
 def _fresh_from(messages: Sequence[Message], known: int) -> int:

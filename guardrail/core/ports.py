@@ -51,6 +51,8 @@ class Chat(msgspec.Struct, frozen=True):
     """The API's own id of the conversation, where ``messages`` is only what is new in it."""
     follows: str = ""
     """The id of the reply that ``messages`` goes on from, where the API keeps what came before."""
+    missed_since: str | None = None
+    """Where that reply was of our own: the upstream's last one before it (empty: there was none)."""
 
 
 class Piece(msgspec.Struct, frozen=True):

@@ -15,6 +15,9 @@ from guardrail.core.model import ACTION_RANK, OUTBOUND_SIGNALS, Audience, Failed
 from guardrail.core.ports import Chat, Dialect, Frame, Piece
 from guardrail.core.turn import judge
 
+_PROPER = ("content:", "grown:")
+"""Channels of the reply proper; in the second each event repeats what was said before it."""
+
 Compose = Callable[[Verdict], str]
 """The authored text of a verdict, in the person's language."""
 
@@ -59,6 +62,8 @@ class Reply:
         appendix: str = "",
     ) -> None:
         self.verdict: Verdict | None = None
+        self.id = ""
+        """The reply's id, where a later request may go on from it."""
         self.state = state
         self._policy, self._dialect, self._chat, self._person = policy, dialect, chat, reader
         self._compose = compose
@@ -84,6 +89,8 @@ class Reply:
 
     def take(self, frames: Sequence[Frame]) -> None:
         self._frames.extend(frames)
+        if not self.id:
+            self.id = next((frame.id for frame in frames if frame.id), "")
 
     def looks(self) -> tuple[Look, ...]:
         """Frames taken so far into the gate; what must be looked at next. Raises ``Refusal`` when too much is held."""
@@ -201,7 +208,7 @@ class Reply:
 
     def texts(self) -> tuple[str, ...]:
         """What has been released as the reply proper, by choice; blocks of one choice are joined."""
-        contents = ["".join(parts) for name, parts in self._said.items() if name.startswith("content:")]
+        contents = ["".join(parts) for name, parts in self._said.items() if name.startswith(_PROPER)]
         return tuple(contents) if self._chat.choices > 1 else ("".join(contents),)
 
     def release(self) -> bytes:

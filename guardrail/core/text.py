@@ -1,8 +1,9 @@
 """Text as detectors read it: one form for what looks the same, with offsets back to what was written.
 
 ``normalise`` undoes what keyboards and evasion do without meaning: case, width, invisible characters, curly
-quotes, spellings of one letter (Arabic alef and yeh, Turkish dotless i, katakana, digits of other scripts). ``reveal`` gives a second reading, of words that hide as look-alike letters, digits, spaced or repeated
-letters, and only where a word of the lexicon comes out: ordinary text has no second reading.
+quotes, spellings of one letter (Arabic alef and yeh, Turkish dotless i, katakana, digits of other scripts).
+``reveal`` gives a second reading, of words that hide as look-alike letters, digits, spaced or repeated letters,
+and only where a word of the lexicon comes out: ordinary text has no second reading.
 """
 
 from __future__ import annotations

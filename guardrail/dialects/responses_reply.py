@@ -135,7 +135,7 @@ def authored(chat: Chat, text: str, reply_id: str, created: int) -> bytes:
 def head(chat: Chat, reply_id: str, created: int) -> dict[str, object]:
     """A response of our own in which nothing has been said yet."""
     return {
-        "id": response_id(reply_id),
+        "id": response_id(reply_id, chat.follows),
         "object": "response",
         "created_at": created,
         "status": "in_progress",
@@ -172,8 +172,23 @@ def message(chat: Chat, own_id: str) -> dict[str, object]:
     return {**begun, "phase": "commentary"} if chat.structured else begun
 
 
-def response_id(reply_id: str) -> str:
-    return reply_id if reply_id.startswith("resp_") else f"resp_{reply_id}"
+_OURS, _AFTER = "resp_guardrail_", "_after_"
+_LONGEST_ID = 256
+
+
+def response_id(reply_id: str, follows: str = "") -> str:
+    """An id for a response of our own. It holds the upstream's last one, which the next request must go on from
+    whatever became of us meanwhile: ours the upstream has never heard of."""
+    if reply_id.startswith("resp_"):
+        return reply_id
+    since = missed_since(follows)
+    before = follows if since is None else since
+    return f"{_OURS}{reply_id}{_AFTER}{before}" if before and len(before) <= _LONGEST_ID else f"{_OURS}{reply_id}"
+
+
+def missed_since(response: str) -> str | None:
+    """The upstream's last response before one of ours (empty: there was none); ``None``: it is none of ours."""
+    return response.partition(_AFTER)[2] if response.startswith(_OURS) else None
 
 
 def item_id(reply_id: str, index: int) -> str:

@@ -14,6 +14,7 @@ from guardrail.core.model import Message, Refusal, Role
 from guardrail.core.ports import Chat
 from guardrail.dialects.responses_items import TEXT_KEYS, deep_text, text_in
 from guardrail.dialects.responses_kinds import WORDLESS, is_known, is_of_the_bot, kind_of
+from guardrail.dialects.responses_reply import missed_since
 from guardrail.dialects.strict import Keys, decode, elements
 
 _ROLES: Mapping[str, Role] = {
@@ -85,6 +86,7 @@ def read(body: bytes) -> Chat:
         model=request.model or "",
         conversation=conversation.id if isinstance(conversation, _Named) else conversation,
         follows=follows,
+        missed_since=missed_since(follows),
     )
 
 

@@ -8,6 +8,7 @@ import secrets
 from collections import deque
 from time import perf_counter
 
+import msgspec
 import structlog
 
 from guardrail.core.conversation import State, merged
@@ -34,8 +35,9 @@ from guardrail.core.events import (
 )
 from guardrail.core.events import Send as SendBytes
 from guardrail.core.exchange import Exchange
-from guardrail.core.model import Refusal
+from guardrail.core.model import Message, Refusal
 from guardrail.core.ports import Chat, Dialect
+from guardrail.server.context import Bridge
 from guardrail.server.finding import Located
 from guardrail.server.passing import for_upstream, target
 from guardrail.server.request import About, BodyRefused, Receive, Scope, Send, read_body, read_headers
@@ -66,6 +68,8 @@ class Chatting:
         self._exchange = Exchange(services.policy, dialect, services.help, services.terms)
         self._body = b""
         self._located: Located | None = None
+        self._new: Chat | None = None  # the chat as the request brought it
+        self._bridge: Bridge | None = None
         self._remembered: State | None = None  # what this exchange last knew or said of its conversation
         self._answer: Answer | None = None
         self._start: Start | None = None
@@ -134,12 +138,21 @@ class Chatting:
         self._remembered = located.state
         if located.store_failed:
             self._services.fault("store_failed", exchange=self._id)
+        self._new = chat
+        earlier: tuple[Message, ...] = ()
+        if located.named is not None and not any(m.role == "assistant" for m in chat.messages):
+            earlier = self._services.contexts.turns(located.state.id, at)
+            chat = msgspec.structs.replace(chat, messages=(*earlier, *chat.messages))
+        if chat.follows:
+            self._bridge = self._services.contexts.bridge(chat.follows, at)
+            if self._bridge is None and chat.missed_since is not None:
+                self._bridge = Bridge(chat.missed_since, ())  # we have forgotten the turns: from there on, then
         return Opened(
             id=self._id,
             at=at,
             chat=chat,
             state=located.state,
-            known=located.known,
+            known=len(earlier) + located.known,
             locale=about.locale,
             country=about.country or self._services.settings.default_country,
             audience=about.audience,
@@ -225,9 +238,7 @@ class Chatting:
             case End():
                 self._end = effect
             case Replied():
-                if self._located is not None:
-                    conversation = self._about.caller.conversation
-                    self._services.finder.replied(self._located, conversation, effect.texts, self._services.now())
+                self._remember_reply(effect)
             case Commit():
                 return await self._services.commit(effect, self._id, self._conversation, self._place())
             case CloseUpstream():
@@ -235,6 +246,19 @@ class Chatting:
             case Fault():
                 self._services.fault(effect.kind, exchange=self._id)
         return None
+
+    def _remember_reply(self, replied: Replied) -> None:
+        if self._located is None or self._new is None:
+            return
+        at, contexts = self._services.now(), self._services.contexts
+        self._services.finder.replied(self._located, self._about.caller.user, replied, at)
+        if self._located.named is None and not replied.id:
+            return  # the next request brings its history
+        said = [m for m in self._new.messages if m.role == "user"]
+        turns = (*said, *(Message("assistant", text) for text in replied.texts[:1]))
+        contexts.add(self._conversation, turns, at)
+        if replied.ours and replied.id and not self._new.conversation:
+            contexts.remember_ours(replied.id, self._new.follows, turns, at)
 
     @property
     def _conversation(self) -> str:
@@ -264,7 +288,11 @@ class Chatting:
     async def _ask(self, guidance: str) -> Event:
         if self._services.active > self._services.settings.limits.exchanges:
             return UpstreamFailed(self._services.now(), "overloaded")
-        body = self._dialect.steered(self._body, guidance) if guidance else self._body
+        body = self._body
+        if self._bridge is not None:
+            body = self._dialect.resumed(body, self._bridge.follows, self._bridge.turns)
+        if guidance:
+            body = self._dialect.steered(body, guidance)
         headers = for_upstream(self._scope["headers"], _REPLACED)
         headers += [(b"accept-encoding", b"identity"), (b"content-length", str(len(body)).encode())]
         begun = perf_counter()

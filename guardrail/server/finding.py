@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import msgspec
 
 from guardrail.core.conversation import State
+from guardrail.core.events import Replied
 from guardrail.core.model import Message
 from guardrail.core.ports import Chat
 from guardrail.store.conversations import Conversations, StoreFailed, put
@@ -44,6 +45,8 @@ class Located(msgspec.Struct, frozen=True):
     joined: bool = False
     shared: bool = False
     """It joined, and may be somebody else with the same words: what comes after belongs to neither."""
+    named: str | None = None
+    """The name this conversation goes by: the app's, or the API's own. Its requests may bring only what is new."""
 
 
 class _Recent(msgspec.Struct):
@@ -68,7 +71,8 @@ class Finder:
     async def find(self, chat: Chat, caller: Caller, at: float) -> Located:
         """Never fails: a store that does not answer gives a new conversation, marked ``store_failed``."""
         trail = self._chain.trail(chat.messages, caller.user)
-        key = (caller.conversation, trail.whole)
+        named = caller.conversation or chat.conversation or None
+        key = (named or chat.follows or None, trail.whole)
         recent = self._recent.get(key)
         if recent is not None and self._is_retry(key, recent, trail, caller, at):
             # Judged from where the first attempt was judged, so that it gets the same answer and case.
@@ -76,12 +80,13 @@ class Finder:
             state = recent.located.state
             if cases is not None:
                 state = msgspec.structs.replace(state, cases=cases.cases)
-            shared = trail.answers is None and caller == Caller()
+            shared = trail.answers is None and caller == Caller() and not (named or chat.follows)
             return msgspec.structs.replace(recent.located, state=state, joined=True, shared=shared)
         try:
-            located = await self._look_up(trail, caller, chat.messages)
+            located = await self._look_up(trail, named, caller.user, chat)
         except StoreFailed:
             located = Located(State(_new_id()), 0, trail, store_failed=True)
+        located = msgspec.structs.replace(located, named=named or chat.follows or None)
         put(self._recent, key, _Recent(located, at, caller.retry), self._size)
         put(self._latest, located.state.id, key, self._size)
         return located
@@ -89,17 +94,20 @@ class Finder:
     def _is_retry(self, key: _Key, recent: _Recent, trail: Trail, caller: Caller, at: float) -> bool:
         if recent.located.store_failed or self._latest.get(recent.located.state.id) != key:
             return False  # the conversation has gone on since: judged from where it was then, that would be undone
-        if trail.answers or caller.user or caller.conversation:
+        if trail.answers or caller.user or key[0]:
             return True
         return not recent.finished or caller.retry is not None or at - recent.at <= RETRY_WITHIN
 
-    async def _look_up(self, trail: Trail, caller: Caller, messages: Sequence[Message]) -> Located:
-        if caller.conversation is not None:
-            name = self._chain.name("conversation", caller.conversation, caller.user)
-            state = await self._store.get(name, LOOKUP)
+    async def _look_up(self, trail: Trail, named: str | None, user: str | None, chat: Chat) -> Located:
+        if named is not None:
+            name = self._chain.name("conversation", named, user)
+            state = await self._store.get(name, LOOKUP) or await self._goes_on_from(named, user)
             if state is None:
                 return Located(State(name), 0, trail)
-            return Located(state, await self._known_to(name, trail, messages), trail)
+            return Located(state, await self._known_to(state.id, trail, chat.messages), trail)
+        if chat.follows:
+            state = await self._goes_on_from(chat.follows, user)
+            return Located(state or State(_new_id()), 0, trail)
         if trail.answers is None:
             return Located(State(_new_id()), 0, trail)
         first, last = trail.answers
@@ -108,6 +116,11 @@ class Finder:
         if found is None or state is None:
             return Located(State(_new_id()), 0, trail)
         return Located(state, trail.counts[first + found[0]], trail)
+
+    async def _goes_on_from(self, reply: str, user: str | None) -> State | None:
+        """The conversation in which the API gave this id, to a reply or to the conversation itself."""
+        found = await self._store.owner([self._chain.reply(reply, user)], LOOKUP)
+        return await self._store.get(found[1], LOOKUP) if found else None
 
     async def _known_to(self, name: str, trail: Trail, messages: Sequence[Message]) -> int:
         """How many messages a named conversation was judged on. Apps may send only the last one."""
@@ -121,13 +134,14 @@ class Finder:
             begin -= 1
         return begin
 
-    def replied(self, located: Located, conversation: str | None, texts: Sequence[str], at: float) -> None:
-        """The person has got one of these replies: the next request's history will begin with it.
-        ``conversation`` is the name the app gave, as in ``Caller``."""
-        recent = self._recent.get((conversation, located.trail.whole))
+    def replied(self, located: Located, user: str | None, replied: Replied, at: float) -> None:
+        """The person has got this reply: the next request's history will begin with it, or its id will be named."""
+        recent = self._recent.get((located.named, located.trail.whole))
         if recent is not None:
             recent.finished = True
-        for text in texts:
+        if replied.id:
+            self._store.own(self._chain.reply(replied.id, user), located.state.id, at)
+        for text in replied.texts:
             prefix = self._chain.extend(located.trail.whole, Message("assistant", text))
             self._store.own(prefix, "" if located.shared else located.state.id, at)
 

@@ -33,6 +33,7 @@ from guardrail.metrics import Metrics
 from guardrail.redact import Redactor
 from guardrail.resources import Directory
 from guardrail.server.cases import to_new_case
+from guardrail.server.context import Contexts
 from guardrail.server.finding import Finder
 from guardrail.server.scanner import Scanner, plugins
 from guardrail.server.tasks import Supervisor
@@ -68,6 +69,7 @@ class Services:
         self.admin_token = parts.admin_token
         self.dialects = tuple(JsonApi(layout) for layout in settings.json_dialect)
         self.finder = Finder(Chain(parts.key), self.store)
+        self.contexts = Contexts()
         self.metrics = Metrics(__version__, policy.name)
         self.metrics.channels(tuple(settings.escalation.channels))
         self.terms = Terms(

@@ -50,6 +50,10 @@ class Chain:
         """A stable id for something the operator's app named itself, e.g. its conversation id."""
         return self._link(self.start(user), f"{kind}:{value}".encode("utf-8", "surrogatepass")).hex()
 
+    def reply(self, id: str, user: str | None) -> Prefix:
+        """What stands for a history that the client does not send: the reply it goes on from, by its API's id."""
+        return self._link(self.start(user), f"reply:{id}".encode("utf-8", "surrogatepass"))
+
     def extend(self, prefix: Prefix, message: Message) -> Prefix:
         """The prefix one turn later. Clients trim white space, so it does not count."""
         return self._link(prefix, f"{message.role}:{message.text.strip()}".encode("utf-8", "surrogatepass"))

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from guardrail.core.conversation import OpenCase, State, Trajectory
+from guardrail.core.events import Replied
 from guardrail.core.model import Message
 from guardrail.core.ports import Chat
 from guardrail.server.finding import Caller, Finder, Located
@@ -38,7 +39,7 @@ async def exchange(
 ) -> Located:
     located = await finder.find(request, Caller(**caller), at)
     store.remember(State(located.state.id, HIGH))
-    finder.replied(located, caller.get("conversation"), (reply,), at)
+    finder.replied(located, caller.get("user"), Replied((reply,)), at)
     return located
 
 
@@ -168,7 +169,7 @@ async def test_calm_talk_leaves_nothing_on_disk_and_is_known_while_it_goes_on(
     finder = Finder(Chain(KEY), store)
     located = await finder.find(chat("hello"), Caller(), 10.0)
     store.remember(State(located.state.id, Trajectory(level=1.0, peak=1, seen_at=10.0, turns=1)))
-    finder.replied(located, None, ("Hi",), 10.0)
+    finder.replied(located, None, Replied(("Hi",)), 10.0)
     await store.flush(5.0)
     found = await finder.find(chat("hello", "Hi", "and now?"), Caller(), 20.0)
     assert found.state.id == located.state.id
@@ -199,7 +200,7 @@ async def test_the_same_greeting_another_day_does_not_roll_a_conversation_back(s
     finder = Finder(Chain(KEY), store)
     first = await finder.find(chat("hello"), Caller(user="one"), 10.0)
     store.remember(first.state)
-    finder.replied(first, None, ("Hi",), 10.0)
+    finder.replied(first, None, Replied(("Hi",)), 10.0)
     await exchange(finder, store, chat("hello", "Hi", "something grave"), "…", user="one")
     again = await finder.find(chat("hello"), Caller(user="one"), 90_000.0)
     assert again.state.id != first.state.id
@@ -208,7 +209,7 @@ async def test_the_same_greeting_another_day_does_not_roll_a_conversation_back(s
 async def test_an_answer_asked_for_again_is_judged_by_all_that_was_said_since(store: Conversations) -> None:
     finder = Finder(Chain(KEY), store)
     first = await finder.find(chat("hello"), Caller(), 10.0)
-    finder.replied(first, None, ("Hi",), 10.0)
+    finder.replied(first, None, Replied(("Hi",)), 10.0)
     store.remember(first.state)
     await finder.find(chat("hello", "Hi", "a story"), Caller(), 11.0)
     later = await exchange(finder, store, chat("hello", "Hi", "something grave"), "…", at=12.0)
@@ -221,7 +222,7 @@ async def test_two_people_with_the_same_greeting_do_not_share_what_comes_after(s
     for at in (10.0, 12.0):
         located = await finder.find(chat("hello"), Caller(), at)
         store.remember(located.state)
-        finder.replied(located, None, ("Hi, how are you?",), at)
+        finder.replied(located, None, Replied(("Hi, how are you?",)), at)
     one = await exchange(finder, store, chat("hello", "Hi, how are you?", "something grave"), "…", at=14.0)
     other = await finder.find(chat("hello", "Hi, how are you?", "what is for dinner"), Caller(), 15.0)
     assert other.state.id != one.state.id and other.state.trajectory.latch == 0
@@ -232,7 +233,7 @@ async def test_a_marked_retry_keeps_its_conversation(store: Conversations) -> No
     first = await finder.find(chat("hello"), Caller(), 10.0)
     again = await finder.find(chat("hello"), Caller(retry="1"), 12.0)
     assert again.joined and again.state.id == first.state.id
-    finder.replied(again, None, ("Hi",), 12.0)
+    finder.replied(again, None, Replied(("Hi",)), 12.0)
     store.remember(again.state)
     found = await finder.find(chat("hello", "Hi", "me"), Caller(), 13.0)
     assert found.state.id == first.state.id
