@@ -16,6 +16,9 @@ class ResponsesReader(EventReader):
 
     The reply proper closes where it first stands whole, so that from there on ours can stand in its place.
     All else closes when something else begins: unfinished reasoning does not hold text back.
+
+    Before the event in which the reply proper stands whole comes a frame without bytes that closes it: its last
+    words go out on their own account, whatever the second look at all of them says.
     """
 
     def __init__(self) -> None:
@@ -24,6 +27,12 @@ class ResponsesReader(EventReader):
         self._open: dict[str, int] = {}  # channels that have begun and not ended, and the items they are in
         self._id = ""
         self._ended = self._failed = False
+
+    def feed(self, data: bytes) -> list[Frame]:
+        return [each for frame in super().feed(data) for each in _apart(frame)]
+
+    def close(self) -> list[Frame]:
+        return [each for frame in super().close() for each in _apart(frame)]
 
     def _frame(self, event: Event) -> Frame:
         if not event.data.startswith(b"{"):
@@ -93,3 +102,12 @@ class ResponsesReader(EventReader):
         if rest is None and not self._ended:
             raise Refusal("the stream ended before the reply did")
         return not self._ended
+
+
+def _apart(frame: Frame) -> tuple[Frame, ...]:
+    """A frame, and before it what closes the reply proper where the frame tells it again."""
+    if not frame.closes or not any(piece.channel.startswith("again:") for piece in frame.pieces):
+        return (frame,)
+    own = {piece.channel for piece in frame.pieces}
+    closes = tuple([name for name in frame.closes if name.startswith("content:") and name not in own])
+    return (Frame(b"", closes=closes), frame) if closes else (frame,)

@@ -661,7 +661,12 @@ def test_a_stream_of_our_own_from_nothing() -> None:
     ]
     assert [e["sequence_number"] for e in events] == list(range(9))
     last = events[-1]["response"]
-    assert (last["id"], last["model"], last["created_at"], last["status"]) == ("resp_guardrail_ab12", "m", 9, "completed")
+    assert (last["id"], last["model"], last["created_at"], last["status"]) == (
+        "resp_guardrail_ab12",
+        "m",
+        9,
+        "completed",
+    )
     assert last["output"] == [events[-2]["item"]]
     assert last["output"][0]["content"][0]["text"] == events[-4]["text"] == "Hello."
     assert last["usage"]["total_tokens"] == 0
