@@ -211,7 +211,7 @@ def test_a_waiting_client_sees_that_the_stream_lives_and_shows_the_same(
     guarded: Proxy, bot: Any, path: str, sign: bytes
 ) -> None:
     kind = "application/x-ndjson" if path == "/lines" else "text/event-stream"
-    bot.script = lambda b, _: b.stream(streamed(path, WORDS), size=100, pause=0.15, kind=kind)
+    bot.script = lambda b, _: b.stream(streamed(path, WORDS), size=100, pause=0.5, kind=kind)
     answer = ask(guarded, path, ORDINARY, stream=True)
     assert sign in answer.content
     assert shown(path, answer.content) == "".join(WORDS)
