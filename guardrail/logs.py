@@ -6,6 +6,7 @@ whole, of all others just who reported, where, and the type of the error, becaus
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import sys
@@ -111,8 +112,20 @@ def configure(level: str) -> None:
     access.propagate, access.disabled = False, True
 
 
-def _stderr(*_: object) -> structlog.WriteLogger:
-    return structlog.WriteLogger(sys.stderr)
+class _Stderr:
+    """Writes lines to standard error. Where nothing can be written (a full disk, a closed pipe) the line is lost:
+    nobody may go unanswered because of it."""
+
+    def msg(self, line: str) -> None:
+        with contextlib.suppress(OSError, ValueError):
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+
+    debug = info = warning = error = exception = critical = msg
+
+
+def _stderr(*_: object) -> _Stderr:
+    return _Stderr()
 
 
 def explain_error(_logger: object, _method: str, event: EventDict) -> EventDict:

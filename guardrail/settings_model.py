@@ -91,10 +91,23 @@ class Limits(Frozen):
 
     request_body: Annotated[Size, Field(ge=1024, le=256 * MIB)] = 16 * MIB
     reply_body: Annotated[Size, Field(ge=1024, le=256 * MIB)] = 16 * MIB
+    """One whole reply."""
+    stream_body: Annotated[Size, Field(ge=1024, le=4096 * MIB)] = 256 * MIB
+    """One streamed reply, images and all."""
+    reply_time: Annotated[Seconds, Field(ge=1, le=86_400)] = 3600.0
+    """Time one reply may take from its first byte to its last."""
     messages: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
     """Turns of history in one request."""
     hold_chars: Annotated[int, Field(ge=1000, le=16 * MIB)] = 200_000
     """Code points of one reply held back at a time, over all its channels."""
+    headers: Annotated[Size, Field(ge=1024, le=MIB)] = 64 * 1024
+    """The head of one request: its first line and all its headers."""
+    header_time: Annotated[Seconds, Field(ge=0.1, le=3600)] = 30.0
+    """Time a client has to send the head of its request."""
+    client_idle: Annotated[Seconds, Field(ge=0.1, le=3600)] = 120.0
+    """Time a client may leave a reply unread, or the body of a request that passes through unsent."""
+    connections: Annotated[int, Field(ge=1, le=1_000_000)] = 10_000
+    """Open connections of clients. Beyond them idle ones are closed."""
     exchanges: Annotated[int, Field(ge=1, le=100_000)] = 1000
     """Chats under way at once; beyond them the chatbot is not asked. A person in a crisis is answered still."""
     request_body_time: Annotated[Seconds, Field(ge=0.1, le=3600)] = 60.0

@@ -57,7 +57,13 @@ json_dialect: []
 # --- bounds on sizes and times
 limits:
   request_body: 16MiB
-  reply_body: 16MiB
+  reply_body: 16MiB             # one whole reply
+  stream_body: 256MiB           # one streamed reply, images and all
+  reply_time: 1h                # one reply, from its first byte to its last
+  headers: 64KiB                # a request's first line and headers
+  header_time: 30s              # time a client has to send them
+  client_idle: 120s             # time a client may leave a reply unread
+  connections: 10000            # open connections; beyond them idle ones are closed
   messages: 10000               # turns of history in one request
   hold_chars: 200000            # characters of one reply held back at a time
   exchanges: 1000               # chats under way at once; beyond them the chatbot is not asked

@@ -23,8 +23,8 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
     """A chat request was read and its conversation found, or begun.
 
     ``known``: how many of ``chat.messages`` this conversation has already been judged on; the person's
-    turns after that are new. ``store_failed``: what is remembered could not be asked for. ``unreadable``:
-    the request could not be read (status, message) and will not be sent on; ``chat`` is a stand-in then.
+    turns after that are new. ``store_failed``: what is remembered could not be asked for. ``refused``:
+    status and message, of a request that will not be sent on; ``chat`` holds what was heard of it.
     """
 
     id: str
@@ -36,7 +36,7 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
     country: str | None = None
     audience: Audience = "unknown"
     store_failed: bool = False
-    unreadable: tuple[int, str] | None = None
+    refused: tuple[int, str] | None = None
 
 
 class Scanned(msgspec.Struct, frozen=True, tag="scanned"):

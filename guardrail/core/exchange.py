@@ -91,6 +91,7 @@ class Exchange:
         self._reply: Reply | None = None
         self._reader: StreamReader | None = None
         self._body = bytearray()
+        self._size = 0
         self._streamed = False
         self._upstream_done = False
         self._broken = False
@@ -141,13 +142,12 @@ class Exchange:
             _merge(drafts, [d for d in past.cases if d.severity >= Severity.HIGH])
         spoken = bool(self._fresh)
         self.verdict, self._state = self._judge(found.get(f"user:{len(self._unseen)}", ()), spoken=spoken)
-        if self._opened.unreadable is not None:
-            self._choose_tongues(self.verdict)
-            self._refuse(*self._opened.unreadable)
+        self._choose_tongues(self.verdict)
+        if self._opened.refused is not None and not self._answers(self.verdict):
+            self._refuse(*self._opened.refused)
             return
         _merge(drafts, self.verdict.cases)
         self._durable = self._state.trajectory.latch > before
-        self._choose_tongues(self.verdict)
         if drafts and self._terms.enforce:
             self.phase = "committing"
             self._out.append(Commit(tuple(drafts.values()), self.verdict))
@@ -164,7 +164,7 @@ class Exchange:
         )
 
     def _refuse(self, status: int, message: str) -> None:
-        """What cannot be read is not sent on: the client is told why, somebody in care is answered."""
+        """What is refused is not sent on: the client is told why, somebody in care is answered."""
         if self._cares:
             self._answer(self._failure_text())
             return
@@ -215,12 +215,16 @@ class Exchange:
         self._saved = self._state
         self._out.append(SaveState(self._state, self._durable))
         self._out.append(Record(verdict, self._terms.enforce))
-        if self._terms.enforce and ACTION_RANK[verdict.action] >= ACTION_RANK["rewrite"]:
+        if self._answers(verdict):
             self._answer(self._compose(verdict))
         else:
             guidance = compose.guidance_of(self._policy, verdict) if self._terms.enforce else ""
             self.phase = "waiting"
             self._out.append(SendUpstream(guidance))
+
+    def _answers(self, verdict: Verdict) -> bool:
+        """Whether the person is answered here and now, by a text of ours."""
+        return self._terms.enforce and ACTION_RANK[verdict.action] >= ACTION_RANK["rewrite"]
 
     def _compose(self, verdict: Verdict) -> str:
         return compose.compose(
@@ -294,6 +298,7 @@ class Exchange:
         self._streamed = streamed
         self._reader = self._dialect.reader() if streamed else None
         self._body.clear()
+        self._size = 0
         self._asked = self._upstream_done = self._broken = False
         self.phase = "replying"
         if streamed or not self._terms.enforce:
@@ -303,10 +308,12 @@ class Exchange:
         assert self._reply is not None
         if not self._terms.enforce:
             self._send(event.data)
+        self._size += len(event.data)
+        if self._size > (self._terms.reply_limit if self._reader is None else self._terms.stream_limit):
+            self._fail("oversized")
+            return
         if self._reader is None:
             self._body += event.data
-            if len(self._body) > self._terms.reply_limit:
-                self._fail("oversized")
             return
         try:
             self._take(self._reader.feed(event.data))

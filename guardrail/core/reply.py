@@ -23,12 +23,14 @@ Compose = Callable[[Verdict], str]
 
 
 class Terms(msgspec.Struct, frozen=True):
-    """What the operator has set for every exchange. ``hold_limit`` in code points, ``reply_limit`` in bytes."""
+    """What the operator has set for every exchange. ``hold_limit`` in code points, ``reply_limit`` and ``stream_limit``
+    in bytes."""
 
     enforce: bool = True
     default_locale: str = "en"
     hold_limit: int = 200_000
     reply_limit: int = 16 * 1024 * 1024
+    stream_limit: int = 256 * 1024 * 1024
 
 
 class Reader(msgspec.Struct, frozen=True):

@@ -59,7 +59,7 @@ class App:
             if services.settings.unknown_dialect == "block":
                 await blocked(send, 403, "This path speaks no chat API that is guarded here, and is not let through.")
                 return
-        outcome = await pass_through(scope, receive, send, self._upstream, services.settings.limits.keep_alive)
+        outcome = await pass_through(scope, receive, send, self._upstream, services.settings.limits)
         services.metrics.exchange("none", outcome)
 
 

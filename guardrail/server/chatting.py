@@ -37,10 +37,12 @@ from guardrail.core.events import Send as SendBytes
 from guardrail.core.exchange import Exchange
 from guardrail.core.model import Message, Refusal
 from guardrail.core.ports import Chat, Dialect
+from guardrail.dialects.salvage import HEARD, LONGEST, heard
 from guardrail.server.context import Bridge
+from guardrail.server.decoding import CannotDecode, Decoder, UnknownCoding
 from guardrail.server.finding import Located
-from guardrail.server.passing import for_upstream, target
-from guardrail.server.request import About, BodyRefused, Receive, Scope, Send, read_body, read_headers
+from guardrail.server.passing import REFUSAL, for_upstream, target
+from guardrail.server.request import About, BodyRefused, Receive, Scope, Send, plain, read_body, read_headers
 from guardrail.server.services import Services
 from guardrail.server.upstream import Answer, Headers, Upstream, UpstreamError, end_to_end
 from guardrail.server.watch import Watch
@@ -49,6 +51,8 @@ from guardrail.store.conversations import StoreFailed
 log = structlog.get_logger("guardrail.exchange")
 
 _REPLACED = frozenset((b"content-length", b"accept-encoding", b"content-encoding"))
+_LENGTH = frozenset((b"content-length",))
+_REWRITTEN = frozenset((b"content-length", b"content-encoding"))
 _OURS = frozenset((b"x-guardrail-exchange", b"x-guardrail-action"))
 _BOOKS = (SaveState, Record, Replied, Fault)
 _SAVE_WITHIN = 0.1
@@ -72,6 +76,9 @@ class Chatting:
         self._bridge: Bridge | None = None
         self._remembered: State | None = None  # what this exchange last knew or said of its conversation
         self._answer: Answer | None = None
+        self._decoder: Decoder | None = (
+            None  # none: its coding is unknown, and its bytes go on as they are or not at all
+        )
         self._start: Start | None = None
         self._started = False
         self._bytes: list[bytes] = []
@@ -122,16 +129,22 @@ class Chatting:
         limits = self._services.settings.limits
         try:
             self._body = await read_body(self._receive, limits.request_body, limits.request_body_time)
+            if coding := _coding(self._scope["headers"]):
+                self._body = plain(self._body, coding, limits.request_body)
             chat = self._dialect.read_request(self._body)
-            if len(chat.messages) > limits.messages:
-                raise Refusal(f"the history has more than {limits.messages} messages")
         except ConnectionError:
             return None
         except BodyRefused as refused:
-            await self._refuse(about, refused.status, str(refused))
+            await self._refuse(about, refused.status, str(refused), heard(refused.heard))
             return None
         except Refusal as refused:
-            await self._refuse(about, 400, f"The request could not be read: {refused}.")
+            await self._refuse(about, 400, f"The request could not be read: {refused}.", heard(self._body))
+            return None
+        if len(chat.messages) > limits.messages:
+            await self._refuse(about, 400, f"The history has more than {limits.messages} messages.", _last_words(chat))
+            return None
+        if refusal := self._scope.get("extensions", {}).get(REFUSAL):
+            await self._refuse(about, refusal["status"], refusal["message"], _last_words(chat))
             return None
         at = self._services.now()
         self._located = located = await self._services.finder.find(chat, about.caller, at)
@@ -159,25 +172,29 @@ class Chatting:
             store_failed=located.store_failed,
         )
 
-    async def _refuse(self, about: About, status: int, message: str) -> None:
-        """A request nobody can read is never sent on. Somebody in care is answered all the same."""
-        self._services.fault("request_unreadable", exchange=self._id)
-        chat = Chat((), stream=self._dialect.seems_streamed(self._body))
+    async def _refuse(self, about: About, status: int, message: str, said: str) -> None:
+        """A request that is refused is never sent on. Somebody in care, or in danger by what was still heard of
+        it (``said``), is answered all the same."""
+        self._services.fault("request_refused", exchange=self._id)
+        turns = (Message("user", said),) if said else ()
+        chat = Chat(turns, stream=self._dialect.seems_streamed(self._body))
         at = self._services.now()
-        state = State("")
-        if about.caller.conversation:
-            state = (await self._services.finder.find(chat, about.caller, at)).state
+        self._located = located = await self._services.finder.find(chat, about.caller, at)
+        self._remembered = located.state
         opened = Opened(
             id=self._id,
             at=at,
             chat=chat,
-            state=state,
+            state=located.state,
             locale=about.locale,
             country=about.country or self._services.settings.default_country,
             audience=about.audience,
-            unreadable=(status, message),
+            store_failed=located.store_failed,
+            refused=(status, message),
         )
         await self._drive(opened)
+        outcome = "refused" if self._exchange.action == "pass" else "answered"
+        self._services.exchanged(self._id, self._conversation, self._dialect.name, outcome, self._exchange.action)
 
     # --- the pump
 
@@ -312,25 +329,36 @@ class Chatting:
             self._asking = None
             self._awaited += perf_counter() - begun
         content_type = next((v for n, v in self._answer.headers if n == b"content-type"), b"")
+        try:
+            # An upstream that compresses although it was asked not to can still be read.
+            self._decoder = Decoder(_coding(self._answer.headers))
+        except UnknownCoding:
+            self._decoder, content_type = None, b""
         return UpstreamHeaders(self._services.now(), self._answer.status, content_type.decode("latin-1"))
 
     async def _read(self, answer: Answer) -> None:
         """Read the upstream's answer to its end, or until it is not wanted any more."""
-        begun = perf_counter()
+        begun = asked = perf_counter()
         event: Event
         try:
-            async for chunk in answer.chunks(decoded=True):
-                self._awaited += perf_counter() - begun
-                await self._drive(UpstreamChunk(self._services.now(), chunk))
-                if self._answer is not answer:
-                    return
+            async for chunk in answer.chunks():
+                self._awaited += perf_counter() - asked
+                if perf_counter() - begun > self._services.settings.limits.reply_time:
+                    raise UpstreamError("timeout")
+                for piece in (chunk,) if self._decoder is None else self._decoder.pieces(chunk):
+                    await self._drive(UpstreamChunk(self._services.now(), piece))
+                    if self._answer is not answer:
+                        return
                 if self._gone:
                     break
-                begun = perf_counter()
-            event = UpstreamEnded(self._services.now())
+                asked = perf_counter()
+            whole = self._decoder is None or self._decoder.is_whole
+            event = UpstreamEnded(self._services.now()) if whole else UpstreamFailed(self._services.now(), "torn")
         except UpstreamError as error:
             event = UpstreamFailed(self._services.now(), error.kind)
-        self._awaited += perf_counter() - begun
+        except CannotDecode:
+            event = UpstreamFailed(self._services.now(), "unreadable")
+        self._awaited += perf_counter() - asked
         if self._gone:
             event = ClientGone(self._services.now())
         await self._drive(event)
@@ -378,7 +406,7 @@ class Chatting:
 
     def _headers(self, start: Start, length: int | None) -> Headers:
         if start.content_type is None and self._answer is not None:
-            kept = end_to_end(self._answer.headers, frozenset((b"content-length", b"content-encoding")))
+            kept = end_to_end(self._answer.headers, _REWRITTEN if self._decoder is not None else _LENGTH)
             headers = [(name, value) for name, value in kept if name not in _OURS]
         else:
             headers = [
@@ -408,3 +436,18 @@ class Chatting:
             if isinstance(effect, SendBytes):
                 with contextlib.suppress(OSError):  # the client is gone, which the watch will see
                     await self._client({"type": "http.response.body", "body": effect.data, "more_body": True})
+
+
+def _coding(headers: Headers) -> bytes:
+    return b",".join(value for name, value in headers if name == b"content-encoding")
+
+
+def _last_words(chat: Chat) -> str:
+    """What the person said since the last reply, in a history that is too long to be looked at."""
+    said: list[str] = []
+    for message in reversed(chat.messages):
+        if message.role == "user":
+            said.append(message.text[-LONGEST:])
+        elif message.role == "assistant" and said:
+            break
+    return "\n".join(reversed(said))[-HEARD:]

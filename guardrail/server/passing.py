@@ -8,9 +8,12 @@ from collections.abc import AsyncIterator
 from guardrail.server.request import Message, Receive, Scope, Send
 from guardrail.server.upstream import Headers, Upstream, UpstreamError, end_to_end
 from guardrail.server.watch import Watch
+from guardrail.settings_model import Limits
 
 DROPPED = frozenset((b"host", b"expect"))
 _LENGTH = frozenset((b"content-length",))
+REFUSAL = "guardrail.refusal"
+"""The ASGI extension by which the server says that a request goes beyond a limit: ``status`` and ``message``."""
 
 
 def for_upstream(headers: Headers, drop: frozenset[bytes] = frozenset()) -> Headers:
@@ -26,15 +29,18 @@ def target(scope: Scope) -> str:
     return (raw + (b"?" + query if query else b"")).decode("latin-1")
 
 
-async def pass_through(scope: Scope, receive: Receive, send: Send, upstream: Upstream, keepalive: float) -> str:
-    """Pass one exchange through. Gives what became of it: ``passed``, ``upstream_failed`` or ``torn``."""
+async def pass_through(scope: Scope, receive: Receive, send: Send, upstream: Upstream, limits: Limits) -> str:
+    """Pass one exchange through. Gives what became of it: ``passed``, ``refused``, ``upstream_failed`` or ``torn``."""
+    if refusal := scope.get("extensions", {}).get(REFUSAL):
+        await _plain(send, refusal["status"], refusal["message"])
+        return "refused"
     framing = {name for name, _ in scope["headers"]} & {b"content-length", b"transfer-encoding"}
     # With both, the length is a lie that the upstream may believe, and take the rest for somebody's next request.
     headers = for_upstream(scope["headers"], _LENGTH if b"transfer-encoding" in framing else frozenset())
     uploaded = asyncio.Event()
     body: bytes | AsyncIterator[bytes] = b""
     if framing:
-        body = _stream(receive, uploaded)
+        body = _stream(receive, uploaded, limits.client_idle)
     else:
         uploaded.set()
 
@@ -47,10 +53,10 @@ async def pass_through(scope: Scope, receive: Receive, send: Send, upstream: Ups
     except UpstreamError as error:
         await _plain(send, 504 if error.kind == "timeout" else 502, "The upstream could not be reached.")
         return "upstream_failed"
-    watch = Watch(later, keepalive, answer.aclose)
+    watch = Watch(later, limits.keep_alive, answer.aclose)
     try:
         await send({"type": "http.response.start", "status": answer.status, "headers": end_to_end(answer.headers)})
-        async for chunk in answer.chunks(decoded=False):
+        async for chunk in answer.chunks():
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
     except UpstreamError:
@@ -61,10 +67,11 @@ async def pass_through(scope: Scope, receive: Receive, send: Send, upstream: Ups
     return "passed"
 
 
-async def _stream(receive: Receive, uploaded: asyncio.Event) -> AsyncIterator[bytes]:
+async def _stream(receive: Receive, uploaded: asyncio.Event, idle: float) -> AsyncIterator[bytes]:
     try:
         while True:
-            message = await receive()
+            async with asyncio.timeout(idle):
+                message = await receive()
             if message["type"] == "http.disconnect":
                 raise ConnectionError("the client went away")
             if chunk := message.get("body", b""):

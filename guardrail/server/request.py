@@ -10,6 +10,7 @@ from typing import Any, cast
 import msgspec
 
 from guardrail.core.model import Audience
+from guardrail.server.decoding import CannotDecode, UnknownCoding, decoded
 from guardrail.server.finding import Caller
 
 Scope = MutableMapping[str, Any]
@@ -33,11 +34,14 @@ class About(msgspec.Struct, frozen=True):
 
 
 class BodyRefused(Exception):
-    """The body was too large (413) or did not come in time (408)."""
+    """The body was too large (413), did not come in time (408), or cannot be made plain (400, 415).
 
-    def __init__(self, status: int, message: str) -> None:
+    ``heard``: what came of it. The person's words may be in there.
+    """
+
+    def __init__(self, status: int, message: str, heard: bytes = b"") -> None:
         super().__init__(message)
-        self.status = status
+        self.status, self.heard = status, heard
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> About:
@@ -74,37 +78,42 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> About:
 
 
 async def read_body(receive: Receive, limit: int, seconds: float) -> bytes:
-    """The whole body, at most ``limit`` bytes, within ``seconds``. Raises ``BodyRefused`` or ``ConnectionError``."""
-    message = await _next(receive, seconds)
-    if not message.get("more_body", False):
-        return _within(message.get("body", b""), limit)
-    body = bytearray(message.get("body", b""))
+    """The whole body, at most ``limit`` bytes, within ``seconds``. Raises ``BodyRefused`` or ``ConnectionError``.
+
+    A body that is too large is read on for as long, and to twice the limit, for its end: there the newest words are.
+    """
+    body = bytearray()
     try:
         async with asyncio.timeout(seconds):
-            while message.get("more_body", False):
-                message = await _next(receive, None)
+            message = await _next(receive)
+            if not message.get("more_body", False) and len(message.get("body", b"")) <= limit:
+                return cast("bytes", message.get("body", b""))
+            body += message.get("body", b"")
+            while message.get("more_body", False) and len(body) <= 2 * limit:
+                message = await _next(receive)
                 body += message.get("body", b"")
-                _within(body, limit)
     except TimeoutError as error:
-        raise BodyRefused(408, "The request's body did not arrive in time.") from error
+        if len(body) <= limit:
+            raise BodyRefused(408, "The request's body did not arrive in time.", bytes(body)) from error
+    if len(body) > limit:
+        raise BodyRefused(413, f"The request's body is larger than {limit} bytes.", bytes(body))
     return bytes(body)
 
 
-async def _next(receive: Receive, seconds: float | None) -> Message:
-    if seconds is None:
-        message = await receive()
-    else:
-        try:
-            async with asyncio.timeout(seconds):
-                message = await receive()
-        except TimeoutError as error:
-            raise BodyRefused(408, "The request's body did not arrive in time.") from error
+def plain(body: bytes, coding: bytes, limit: int) -> bytes:
+    """``body`` without its content coding. Raises ``BodyRefused``."""
+    try:
+        found = decoded(body, coding, limit)
+    except CannotDecode as error:
+        status = 415 if isinstance(error, UnknownCoding) else 400
+        raise BodyRefused(status, f"The request's body cannot be read: {error}.") from error
+    if len(found) > limit:
+        raise BodyRefused(413, f"The request's body, decompressed, is larger than {limit} bytes.", found)
+    return found
+
+
+async def _next(receive: Receive) -> Message:
+    message = await receive()
     if message["type"] == "http.disconnect":
         raise ConnectionError("the client went away")
     return message
-
-
-def _within(body: Any, limit: int) -> bytes:
-    if len(body) > limit:
-        raise BodyRefused(413, f"The request's body is larger than {limit} bytes.")
-    return cast("bytes", body)

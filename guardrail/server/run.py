@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import resource
 from collections.abc import Callable
 
 import uvicorn
 
 from guardrail.server.app import App
+from guardrail.server.protocol import bounded
 from guardrail.server.services import Services, StartFailed
 from guardrail.server.upstream import HttpUpstream
 from guardrail.settings import Settings
@@ -16,6 +18,7 @@ __all__ = ["StartFailed", "serve"]
 
 def serve(settings: Settings, say: Callable[[str], None]) -> int:
     """Serve until told to stop. Raises ``StartFailed`` with every reason when it cannot begin."""
+    _raise_file_limit()
     services = Services.open(settings, say)
     limits = settings.limits
     upstream = HttpUpstream(
@@ -34,9 +37,15 @@ def serve(settings: Settings, say: Callable[[str], None]) -> int:
         lifespan="on",
         timeout_keep_alive=int(limits.upstream_idle),
         timeout_graceful_shutdown=int(limits.shutdown),
-        h11_max_incomplete_event_size=64 * 1024,
+        http=bounded(limits),
     )
     say(f"guardrail: {settings.mode} on http://{settings.listen}, in front of {settings.upstream}")
     server = uvicorn.Server(config)
     server.run()
     return 0 if server.started else 2
+
+
+def _raise_file_limit() -> None:
+    """As many file handles as this process may have: each chat takes one for its client and one for the chatbot."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

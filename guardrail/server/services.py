@@ -77,6 +77,7 @@ class Services:
             default_locale=settings.default_locale,
             hold_limit=settings.limits.hold_chars,
             reply_limit=settings.limits.reply_body,
+            stream_limit=settings.limits.stream_body,
         )
         self._cases = parts.cases
         self.desk = Desk(parts.cases, Spool(settings.data / "spool"), self._wake)

@@ -40,14 +40,14 @@ class UpstreamError(Exception):
 
 
 class Answer(Protocol):
-    """The upstream's answer. ``chunks`` raises ``UpstreamError`` when the body breaks off or stalls;
-    ``decoded`` undoes its content encoding."""
+    """The upstream's answer. ``chunks`` gives its body as it was sent, content coding and all; raises
+    ``UpstreamError`` when it breaks off or stalls."""
 
     @property
     def status(self) -> int: ...
     @property
     def headers(self) -> Headers: ...
-    def chunks(self, *, decoded: bool) -> AsyncIterator[bytes]: ...
+    def chunks(self) -> AsyncIterator[bytes]: ...
     async def aclose(self) -> None: ...
 
 
@@ -144,11 +144,9 @@ class _HttpAnswer:
         self.status = response.status_code
         self.headers: Headers = [(name.lower(), value) for name, value in response.headers.raw]
 
-    async def chunks(self, *, decoded: bool) -> AsyncIterator[bytes]:
-        # An upstream that compresses although it was asked not to can still be read.
-        coded = decoded and b"content-encoding" in dict(self.headers)
+    async def chunks(self) -> AsyncIterator[bytes]:
         try:
-            async for chunk in self._response.aiter_bytes() if coded else self._response.aiter_raw():
+            async for chunk in self._response.aiter_raw():
                 yield chunk
         except (httpx.HTTPError, httpx.StreamError, aiohttp.ClientError, OSError, TimeoutError) as error:
             raise UpstreamError(_kind(error, "torn")) from error
@@ -243,7 +241,7 @@ class _AppAnswer:
         self.status = message["status"]
         self.headers = [(n.lower(), v) for n, v in message.get("headers", [])]
 
-    async def chunks(self, *, decoded: bool) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncIterator[bytes]:
         while True:
             message = await self._next(self._idle, "torn")
             if chunk := message.get("body", b""):

@@ -9,6 +9,7 @@ from typing import Any
 from guardrail.server.passing import pass_through
 from guardrail.server.upstream import Headers
 from guardrail.server.watch import BEGIN_AFTER
+from guardrail.settings_model import Limits
 
 
 class Early:
@@ -25,7 +26,7 @@ class Early:
         self.asked, self._body = headers, body
         return self
 
-    async def chunks(self, *, decoded: bool) -> AsyncIterator[bytes]:
+    async def chunks(self) -> AsyncIterator[bytes]:
         assert self._body is not None
         async for chunk in self._body:
             yield chunk
@@ -49,7 +50,7 @@ async def passed(upstream: Early, parts: list[bytes], headers: Headers, pause: f
         sent.append(message.get("body", b""))
 
     scope = {"method": "POST", "path": "/upload", "raw_path": b"/upload", "headers": headers}
-    assert await pass_through(scope, receive, send, upstream, 10.0) == "passed"
+    assert await pass_through(scope, receive, send, upstream, Limits()) == "passed"
     return b"".join(sent)
 
 
