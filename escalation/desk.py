@@ -47,7 +47,7 @@ class Health(msgspec.Struct, frozen=True):
     """How the desk is. Nothing in it is good news unless all of it is.
 
     ``dead_letters`` and ``waiting_since`` (POSIX seconds, of the case that has waited longest for an answer)
-    are as of the last ``drain``.
+    are as of the last ``drain``. ``spool``: whether its folder can be looked at; if not, its counts are old.
     """
 
     store: bool
@@ -56,6 +56,7 @@ class Health(msgspec.Struct, frozen=True):
     in_memory: int
     dead_letters: int = 0
     waiting_since: float | None = None
+    spool: bool = True
 
 
 class Desk:
@@ -69,6 +70,7 @@ class Desk:
         self._commits: set[asyncio.Future[Committed]] = set()
         self._dead_letters = 0
         self._waiting_since: float | None = None
+        self._in_spool = (0, 0)
 
     # --- what must not be lost
 
@@ -96,7 +98,8 @@ class Desk:
         """Whether the case is on the local disk. Any failure means it is not: then memory has to keep it."""
         try:
             writing = asyncio.get_running_loop().run_in_executor(self._disk, self._spool.put, new)
-            await asyncio.wait_for(asyncio.shield(writing), SPOOL_WITHIN)
+            async with asyncio.timeout(SPOOL_WITHIN):
+                await asyncio.shield(writing)
         except Exception:
             return False
         return True
@@ -131,8 +134,8 @@ class Desk:
                 await self.in_store(lambda store, new=new: store.put(new))  # type: ignore[misc]
             except Refused:
                 continue  # it stays, and is seen in health; the others go on
-            del self._in_memory[id]
-            done += 1
+            if self._in_memory.pop(id, None) is not None:
+                done += 1
         return done
 
     async def _spool_memory(self) -> None:
@@ -174,13 +177,18 @@ class Desk:
         return case
 
     def health(self) -> Health:
+        try:
+            self._in_spool = (len(self._spool.waiting()), self._spool.unreadable())
+            readable = True
+        except OSError:  # no file handle is free, or the disk is gone: who asks how we are must hear so
+            readable = False
         return Health(
             self._thread.ok,
-            len(self._spool.waiting()),
-            self._spool.unreadable(),
+            *self._in_spool,
             len(self._in_memory),
             self._dead_letters,
             self._waiting_since,
+            spool=readable,
         )
 
     async def close(self) -> None:

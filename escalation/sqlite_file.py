@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from escalation.store import Refused, StoreError
+from escalation.store import Refused, StoreDamaged, StoreError
 
 VERSION = 1
 _SCHEMA = f"""
@@ -34,6 +35,19 @@ commit;
 """
 
 
+def set_aside(path: Path) -> Path:
+    """Move a damaged database and its log out of the way, where a human may mend it; gives where it is now.
+
+    Nothing is ever overwritten. Raises ``OSError``.
+    """
+    numbers = itertools.count(1)
+    aside = next(p for n in numbers if not (p := path.with_name(f"{path.stem}.damaged-{n}{path.suffix}")).exists())
+    for suffix in ("-wal", "-shm", ""):
+        with contextlib.suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
+    return aside
+
+
 class SqliteFile:
     """A connection for one thread at a time: WAL, ``synchronous=FULL``. ``busy`` seconds it waits for a writer.
 
@@ -50,8 +64,10 @@ class SqliteFile:
             self._prepare()
         except OSError as error:
             raise StoreError(f"{path}: cannot be used ({(error.strerror or 'error').lower()})") from error
-        except sqlite3.Error as error:
+        except sqlite3.OperationalError as error:
             raise StoreError(f"{path}: cannot be used ({_short(error)}); restore it, or move it away") from error
+        except sqlite3.Error as error:
+            raise StoreDamaged(f"{path}: cannot be used ({_short(error)}); restore it, or move it away") from error
 
     def _prepare(self) -> None:
         self._db.execute("pragma journal_mode = wal")

@@ -19,6 +19,10 @@ class StoreError(Exception):
     """The store did not do it: locked, full, broken. ``str(error)`` is one line without case content."""
 
 
+class StoreDamaged(StoreError):
+    """What the store kept cannot be read any more."""
+
+
 class NotFound(StoreError):
     """There is no such case."""
 

@@ -25,7 +25,8 @@ class StoreThread:
         try:
             pending = asyncio.get_running_loop().run_in_executor(self._executor, work, self._store)
             pending.add_done_callback(_look_at)
-            answer = await asyncio.wait_for(asyncio.shield(pending), within)
+            async with asyncio.timeout(within):
+                answer = await asyncio.shield(pending)
         except (NotFound, Conflict, Refused):
             self.ok = True
             raise

@@ -112,7 +112,8 @@ class Journal:
         self._urgent.set()
         self._wake.set()
         try:
-            await asyncio.wait_for(asyncio.wrap_future(done), seconds)
+            async with asyncio.timeout(seconds):
+                await asyncio.wrap_future(done)
         except TimeoutError:
             raise JournalError(f"the journal is not durable: {self._trouble or 'the disk is slow'}") from None
 

@@ -109,6 +109,9 @@ class Chatting:
             await self._drive(opened)
             while self._answer is not None:
                 await self._read(self._answer)
+        except asyncio.CancelledError:
+            await self._part()
+            raise
         finally:
             await watch.stop()
             await self._close_answer()
@@ -213,6 +216,15 @@ class Chatting:
             await self._perform_or_say(effect)
         await self._flush()
         self._busy = False
+
+    async def _part(self) -> None:
+        """The server stops and waits no longer. Who is there gets an answer with an end, as when a chatbot fails."""
+        if self._gone or self._end is not None:
+            return
+        with contextlib.suppress(OSError):
+            await self._drive(UpstreamFailed(self._services.now(), "timeout"))
+            if self._end is None:
+                await self._rescue()
 
     async def _pump(self, event: Event) -> None:
         """Hand an event over and perform what comes back, until nothing more comes of it."""

@@ -85,7 +85,9 @@ class Finder:
         try:
             located = await self._look_up(trail, named, caller.user, chat)
         except StoreFailed:
-            located = Located(State(_new_id()), 0, trail, store_failed=True)
+            # A name leads to the same conversation all the same: what is found now joins what is not readable now.
+            id = self._chain.name("conversation", named, caller.user) if named else _new_id()
+            located = Located(State(id), 0, trail, store_failed=True)
         located = msgspec.structs.replace(located, named=named or chat.follows or None)
         put(self._recent, key, _Recent(located, at, caller.retry), self._size)
         put(self._latest, located.state.id, key, self._size)

@@ -21,7 +21,8 @@ from escalation.dispatcher import Dispatcher, Told
 from escalation.ladder import Rung
 from escalation.spool import Spool
 from escalation.sqlite import SqliteCaseStore
-from escalation.store import StoreError
+from escalation.sqlite_file import set_aside
+from escalation.store import StoreDamaged, StoreError
 from guardrail import __version__, logs, settings, shipped
 from guardrail.core.conversation import OpenCase, lower
 from guardrail.core.decide import Policy
@@ -290,6 +291,8 @@ class Services:
         desk = self.desk.health()
         found = {
             "case store": not desk.store,
+            "the spool cannot be looked at": not desk.spool,
+            **{f"{name} is damaged: nobody is told of its cases": True for name in self._damaged()},
             f"{desk.spooled} cases in the spool": desk.spooled > 0,
             f"{desk.unreadable} unreadable spool files": desk.unreadable > 0,
             f"{desk.in_memory} cases only in memory": desk.in_memory > 0,
@@ -303,6 +306,9 @@ class Services:
             **{f"helplines: {problem}": True for problem in self.help.problems()},
         }
         return [what for what, is_so in found.items() if is_so]
+
+    def _damaged(self) -> list[str]:
+        return sorted(path.name for path in self.settings.data.glob("cases.damaged-*.db"))
 
     def health(self) -> dict[str, object]:
         return {
@@ -347,7 +353,7 @@ def _open_parts(settings: Settings, now: Callable[[], float], say: Callable[[str
         journal = Journal.open(data, key, now)
         conversations = Conversations(data / "conversations.db")
         conversations.open()
-        cases = SqliteCaseStore(data / "cases.db")
+        cases = _open_cases(data / "cases.db")
         cases.end_leases()
     except (SecretFileError, JournalInUse, StoreFailed, StoreError) as error:
         raise StartFailed((str(error),)) from error
@@ -357,6 +363,16 @@ def _open_parts(settings: Settings, now: Callable[[], float], say: Callable[[str
         ) from error
     directory = Directory(shipped.POLICIES / "resources", data / "resources")
     return _Parts(conversations, cases, journal, directory, key, token)
+
+
+def _open_cases(path: Path) -> SqliteCaseStore:
+    """A damaged store does not keep the proxy from answering people: it is set aside, and health is red until a
+    human has seen to it."""
+    try:
+        return SqliteCaseStore(path)
+    except StoreDamaged as error:
+        log.error("the case store is damaged and set aside: restore it", file=set_aside(path).name, reason=str(error))
+        return SqliteCaseStore(path)
 
 
 def _admin_token(settings: Settings, say: Callable[[str], None]) -> str:

@@ -48,8 +48,3 @@ class Supervisor:
             task.cancel()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
         self._tasks.clear()
-
-
-async def at_most(work: Awaitable[T], seconds: float) -> T:
-    """Wait for work that must go on even when this request does not. Raises ``TimeoutError``."""
-    return await asyncio.wait_for(asyncio.shield(work), seconds)

@@ -31,6 +31,11 @@ HOP_BY_HOP = frozenset(
 )
 
 
+IDLE = 4.0
+"""Seconds an idle connection is kept: less than the 5 after which Node and uvicorn close theirs, so that no request
+is sent on one that is just being closed. A chat is not asked twice by itself."""
+
+
 class UpstreamError(Exception):
     """The upstream failed, and how. Holds nothing it said."""
 
@@ -131,7 +136,7 @@ class ExactTransport(AiohttpTransport):
 
 def _session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
-        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=30),
+        connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=IDLE),
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=("user-agent", "accept", "accept-encoding", "content-type"),
         trust_env=False,

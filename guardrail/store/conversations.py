@@ -19,7 +19,7 @@ from typing import TypeVar
 
 import msgspec
 
-from guardrail.core.conversation import State
+from guardrail.core.conversation import State, merged
 from guardrail.core.model import Severity
 from guardrail.store.identity import Prefix
 
@@ -61,6 +61,8 @@ class Conversations:
         self._size = size
         self._states: OrderedDict[str, State] = OrderedDict()
         self._owners: OrderedDict[Prefix, str] = OrderedDict()
+        self._unread: OrderedDict[str, None] = OrderedDict()
+        """Conversations whose row could not be read: what is known of them may not be all, nor replace it."""
         self._unwritten_states: dict[str, State] = {}
         self._unwritten_owners: dict[Prefix, tuple[str, float]] = {}
         self._jobs: queue.SimpleQueue[Callable[[sqlite3.Connection], None] | None] = queue.SimpleQueue()
@@ -118,8 +120,16 @@ class Conversations:
     async def get(self, conversation: str, deadline: float) -> State | None:
         """A conversation's state, or ``None`` when it is not known. Raises ``StoreFailed``."""
         state = self._states.get(conversation) or self._unwritten_states.get(conversation)
-        if state is None:
-            state = await self._ask(lambda db: _read_state(db, conversation), deadline)
+        if state is None or conversation in self._unread:
+            try:
+                stored = await self._ask(lambda db: _read_state(db, conversation), deadline)
+            except StoreFailed:
+                put(self._unread, conversation, None, self._size)
+                if state is None:
+                    raise
+            else:
+                self._unread.pop(conversation, None)
+                state = _joined(state, stored)
         if state is not None:
             put(self._states, conversation, state, self._size)
         return state
@@ -152,7 +162,8 @@ class Conversations:
         answer: Future[T] = Future()
         self._jobs.put(lambda db: _answer(answer, read, db))
         try:
-            return await asyncio.wait_for(asyncio.wrap_future(answer), deadline)
+            async with asyncio.timeout(deadline):
+                return await asyncio.wrap_future(answer)
         except (TimeoutError, sqlite3.Error, msgspec.ValidationError, msgspec.DecodeError) as error:
             self.healthy = False
             raise StoreFailed(f"conversation store: {type(error).__name__}") from error
@@ -206,6 +217,7 @@ class Conversations:
             return
         try:
             db.execute("begin immediate")
+            states = {id: self._whole(db, state) for id, state in states.items()}
             db.executemany(
                 "insert or replace into conversations values (?, ?, ?)",
                 [(s.id, _encode(s), s.trajectory.seen_at) for s in states.values()],
@@ -235,6 +247,16 @@ class Conversations:
                 self._unwritten_owners = owners | self._unwritten_owners
             raise
 
+    def _whole(self, db: sqlite3.Connection, state: State) -> State:
+        """A state with what its row says, where that was not known when it was made."""
+        if state.id not in self._unread:
+            return state
+        whole = _joined(state, _read_state(db, state.id)) or state
+        if self._states.get(state.id) is state:
+            self._states[state.id] = whole
+        self._unread.pop(state.id, None)
+        return whole
+
     def _work(self, db: sqlite3.Connection) -> None:
         while (job := self._jobs.get()) is not None:
             try:
@@ -252,6 +274,12 @@ def is_plain(state: State) -> bool:
         and state.audience == "unknown"
         and not (state.episode.is_open or state.cases or state.drift)
     )
+
+
+def _joined(known: State | None, stored: State | None) -> State | None:
+    if known is None or stored is None:
+        return known or stored
+    return merged(State(known.id), known, stored)
 
 
 def _answer(answer: Future[T], read: Callable[[sqlite3.Connection], T], db: sqlite3.Connection) -> None:

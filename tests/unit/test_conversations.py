@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -142,6 +143,43 @@ async def test_a_locked_database_delays_nobody_and_is_said(tmp_path: Path) -> No
     assert rows == [("c9",)], "what could not be written then was written later"
     blocker.close()
     store.close()
+
+
+async def test_a_latch_that_could_not_be_read_is_not_forgotten_for_it(store: Conversations, tmp_path: Path) -> None:
+    first = await exchange(Finder(Chain(KEY), store), store, chat("hello"), "Hi", conversation="room 7")
+    await store.flush(5.0)
+    later = Conversations(tmp_path / "conversations.db")
+    later.open()
+    later._jobs.put(lambda db: time.sleep(0.3))  # a disk that is busy for a while
+    finder = Finder(Chain(KEY), later)
+    found = await finder.find(chat("and now?"), Caller(conversation="room 7"), 20.0)
+    assert found.store_failed and found.state == State(first.state.id), "its name is enough to know which it is"
+    later.remember(State(first.state.id, Trajectory(seen_at=20.0, turns=1), audience="minor"))
+    await later.flush(5.0)
+    again = await finder.find(chat("and then?"), Caller(conversation="room 7"), 30.0)
+    assert (again.state.trajectory.latch, again.state.audience) == (3, "minor")
+    later.close()
+    stored = Conversations(tmp_path / "conversations.db")
+    stored.open()
+    kept = await stored.get(first.state.id, 5.0)
+    assert kept is not None and (kept.trajectory.latch, kept.audience) == (3, "minor")
+    stored.close()
+
+
+async def test_what_was_calm_while_the_store_could_not_be_read_is_looked_up_again(
+    store: Conversations, tmp_path: Path
+) -> None:
+    await exchange(Finder(Chain(KEY), store), store, chat("hello"), "Hi", conversation="room 7")
+    await store.flush(5.0)
+    later = Conversations(tmp_path / "conversations.db")
+    later.open()
+    later._jobs.put(lambda db: time.sleep(0.3))
+    finder = Finder(Chain(KEY), later)
+    found = await finder.find(chat("and now?"), Caller(conversation="room 7"), 20.0)
+    later.remember(found.state)
+    await later.flush(5.0)
+    assert (await finder.find(chat("and then?"), Caller(conversation="room 7"), 30.0)).state.trajectory.latch == 3
+    later.close()
 
 
 async def test_a_beginning_nobody_has_had_costs_no_look_at_the_disk(store: Conversations, tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import resource
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -111,6 +113,18 @@ async def test_when_the_disk_refuses_too_the_case_is_kept_and_said(
     blocker.execute("rollback")
     assert await desk.drain() == 1 and desk.health().in_memory == 0
     assert (await desk.get("a")).id == "a"
+
+
+async def test_who_asks_how_it_is_hears_of_a_spool_that_cannot_be_looked_at(desk: Desk) -> None:
+    most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, most[1]))
+    try:
+        assert not desk.health().spool
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, most)
+    assert desk.health().spool
 
 
 async def test_what_is_in_memory_goes_to_the_disk_as_soon_as_that_works_again(
