@@ -159,6 +159,18 @@ def test_no_task_is_begun_that_nobody_awaits() -> None:
     assert_none(found)
 
 
+def test_nobody_waits_in_a_way_that_can_swallow_a_cancellation() -> None:
+    """``asyncio.wait_for`` of Python 3.11 loses a cancellation that comes with the result: a stop then never ends."""
+    assert_none(
+        [
+            f"{source}:{node.lineno}: wait_for"
+            for source in sources(*PACKAGES)
+            for node in ast.walk(tree(source))
+            if isinstance(node, ast.Attribute) and node.attr == "wait_for"
+        ]
+    )
+
+
 def test_only_commands_print() -> None:
     assert_none(
         [
