@@ -179,7 +179,11 @@ class Lexicon:
 def load_lexicon(source: Path | Sequence[Path]) -> Lexicon:
     """A lexicon from a folder of ``*.yaml``, or from files. Raises ``LexiconError``."""
     files = sorted(source.glob("*.yaml")) if isinstance(source, Path) else list(source)
-    return Lexicon(load_entries(files))
+    try:
+        return Lexicon(load_entries(files, checked=False))
+    except re2.error:
+        load_entries(files)  # says which pattern it is, and where
+        raise
 
 
 def _words(entries: Iterable[Entry]) -> set[str]:

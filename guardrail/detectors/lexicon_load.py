@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from guardrail.core.model import CUES, SIGNALS, Direction
-from guardrail.detectors.lexicon_patterns import SCRIPTS, Writing, expand, is_readable, script_of
+from guardrail.detectors.lexicon_patterns import SCRIPTS, Expander, Writing, is_readable, script_of
 from guardrail.yamlread import Places, Unreadable, read
 
 Kind = Literal["shows", "raises", "weights", "cues"]
@@ -84,13 +84,16 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def load_entries(files: Sequence[Path]) -> list[Entry]:
-    """All entries of the files, in order. Raises ``LexiconError`` with every problem at once."""
+def load_entries(files: Sequence[Path], *, checked: bool = True) -> list[Entry]:
+    """All entries of the files, in order. Raises ``LexiconError`` with every problem at once.
+
+    Not ``checked``, patterns are not tried one by one: whoever compiles them will find out.
+    """
     problems: list[str] = []
     entries: list[Entry] = []
     for path in files:
         try:
-            entries += _File(path, problems).entries()
+            entries += _File(path, problems, checked=checked).entries()
         except Unreadable as error:
             problems.append(str(error))
     seen: dict[str, str] = {}
@@ -104,8 +107,8 @@ def load_entries(files: Sequence[Path]) -> list[Entry]:
 
 
 class _File:
-    def __init__(self, path: Path, problems: list[str]) -> None:
-        self._path, self._problems = path, problems
+    def __init__(self, path: Path, problems: list[str], *, checked: bool) -> None:
+        self._path, self._problems, self._checked = path, problems, checked
         self._tree = read(path)
         self._places = Places(path)
         self._writing = Writing("Latn", False)
@@ -130,14 +133,14 @@ class _File:
             self._wrong(("diacritics",), f"diacritics cannot be {diacritics}; write required or optional")
             return
         self._writing = Writing(script, diacritics == "optional")
-        words = self._words(tree.get("words") or {})
+        expander = Expander(self._words(tree.get("words") or {}), self._writing)
         for kind in _FIELDS:
             listed = tree.get(kind) or []
             if not isinstance(listed, list):
                 self._wrong((kind,), f"{kind} must be a list; begin each entry with a dash")
                 continue
             for at, raw in enumerate(listed):
-                entry = self._entry(kind, (kind, at), raw, language, direction, words)
+                entry = self._entry(kind, (kind, at), raw, language, direction, expander)
                 if entry is not None:
                     yield entry
 
@@ -160,7 +163,7 @@ class _File:
         raw: Any,
         language: str,
         direction: Direction,
-        words: Mapping[str, str],
+        expander: Expander,
     ) -> Entry | None:
         before = len(self._problems)
         if not isinstance(raw, dict):
@@ -177,8 +180,8 @@ class _File:
                     f"unknown signal {name}; {_nearest(name, sorted(SIGNALS))}",
                 )
         boundary = raw.get("boundary") or SCRIPTS[self._writing.script].boundary
-        pattern = self._pattern((*at, "any"), raw["any"], words, boundary)
-        unless = self._pattern((*at, "unless"), raw.get("unless", []), words, boundary)
+        pattern = self._pattern((*at, "any"), raw["any"], expander, boundary)
+        unless = self._pattern((*at, "unless"), raw.get("unless", []), expander, boundary)
         if len(self._problems) > before:
             return None
         return Entry(
@@ -232,17 +235,17 @@ class _File:
             if isinstance(raw.get(key), list) and len(raw[key]) < 2:
                 self._wrong((*at, key), f"{key} needs two examples at least; add more")
 
-    def _pattern(self, at: tuple[str | int, ...], raw: Sequence[str], words: Mapping[str, str], boundary: str) -> str:
+    def _pattern(self, at: tuple[str | int, ...], raw: Sequence[str], expander: Expander, boundary: str) -> str:
         done = []
         for i, source in enumerate(raw):
             try:
-                done.append(expand(source, words, self._writing))
+                done.append(expander.expand(source))
             except KeyError as error:
                 self._wrong((*at, i), f"unknown word list {error}; define it under words:")
         if not done:
             return ""
         joined = "(" + "|".join(done) + ")"
-        if not is_readable(joined):
+        if self._checked and not is_readable(joined):
             for i, one in enumerate(done):
                 if not is_readable(one):
                     self._wrong((*at, i), "not a pattern RE2 can read; correct its brackets and signs")

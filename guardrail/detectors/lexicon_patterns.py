@@ -79,38 +79,52 @@ def is_readable(pattern: str) -> bool:
 
 
 _LIST = re.compile(r"\{([a-z_]+)\}")
+_DEEPEST = 4
+_PART = re.compile(r"\\(.)|(\[(?:[^\]\\]|\\.)*\])|( \??)|('\??)|([^\x00-\x7f])|[^\\\[ '\x80-\U0010ffff]+", re.DOTALL)
+"""What a pattern is made of: an escape, a class, a space, an apostrophe, a letter beyond ASCII, all the rest."""
 
 
-def expand(source: str, words: Mapping[str, str], writing: Writing) -> str:
-    """A pattern as RE2 gets it: word lists put in, letters folded as texts are, a space standing for any white
-    space, apostrophes optional, accents too where the language's writers leave them out."""
-    filled = source
-    for _ in range(4):
-        if not _LIST.search(filled):
-            break
-        filled = _LIST.sub(lambda m: words[m[1]], filled)
-    filled = folded(filled)
-    out: list[str] = []
-    in_class = False
-    for i, char in enumerate(filled):
-        escaped = i > 0 and filled[i - 1] == "\\"
-        if char in "[]" and not escaped:
-            in_class = char == "["
-        if char == "w" and escaped and not in_class:
-            out[-1] = f"[{SCRIPTS[writing.script].letters}]"  # RE2's \\w would end words at half a language's letters
-        elif writing.bare and not char.isascii():
-            out.append(_accents(char) if in_class else f"[{_accents(char)}]")
-        elif in_class:
-            out.append(char)
-        elif char == " ":
-            out.append(r"\s*" if filled[i + 1 : i + 2] == "?" else r"\s+")
-        elif char == "?" and filled[i - 1 : i] == " ":
-            continue  # " ?" has become any white space or none
-        elif char == "'":
-            out.append("'?" if filled[i + 1 : i + 2] != "?" else "'")
-        else:
-            out.append(char)
-    return "".join(out)
+class Expander:
+    """Patterns of one file as RE2 gets them: word lists put in, letters folded as texts are, a space standing for
+    any white space, apostrophes optional, accents too where the language's writers leave them out.
+
+    Each word list is made ready once, however often it is used. Raises ``KeyError`` for one that is not there.
+    """
+
+    def __init__(self, words: Mapping[str, str], writing: Writing) -> None:
+        self._words, self._writing = words, writing
+        self._ready: dict[str, str] = {}
+
+    def expand(self, source: str, depth: int = 0) -> str:
+        parts = _LIST.split(source)
+        parts[::2] = [self._plain(part) for part in parts[::2]]
+        parts[1::2] = [self._list(name, depth) for name in parts[1::2]]
+        return "".join(parts)
+
+    def _list(self, name: str, depth: int) -> str:
+        if depth >= _DEEPEST:
+            raise KeyError(name)
+        if name not in self._ready:
+            self._ready[name] = self.expand(self._words[name], depth + 1)
+        return self._ready[name]
+
+    def _plain(self, source: str) -> str:
+        return _PART.sub(self._part, folded(source)) if source else ""
+
+    def _part(self, found: re.Match[str]) -> str:
+        escape, klass, space, apostrophe, letter = found.groups()
+        if escape is not None:
+            # RE2's \\w would end words at half a language's letters
+            return f"[{SCRIPTS[self._writing.script].letters}]" if escape == "w" else found[0]
+        if klass is not None:
+            return "".join(map(_accents, klass)) if self._writing.bare and not klass.isascii() else klass
+        if space is not None:
+            return r"\s*" if space == " ?" else r"\s+"
+        if apostrophe is not None:
+            return "'?"
+        if letter is not None:
+            return f"[{_accents(letter)}]" if self._writing.bare else letter
+        return found[0]
 
 
 _STROKES = {"đ": "d", "ł": "l", "ø": "o", "ħ": "h"}
