@@ -10,6 +10,7 @@ from __future__ import annotations
 import bisect
 import itertools
 import re
+import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -51,23 +52,31 @@ class _Hit(msgspec.Struct):
 
 
 class _Set:
-    """The entries of one script. A text that has none of its letters is not looked at."""
+    """The entries of one script. A text that has none of its letters is not looked at. Compiled when first used."""
 
     def __init__(self, entries: Sequence[Entry], seen: str) -> None:
         self._entries = tuple(entries)
         self._seen = re.compile(f"[{seen}]") if seen else None
-        options = re2.Options()
-        options.max_mem = _SET_MEMORY
-        options.log_errors = False
-        self._set = re2.Set.SearchSet(options)
-        for entry in entries:
-            self._set.Add(entry.pattern)
-        self._set.Compile()
+        self._lock = threading.Lock()
+        self._set: Any = None
+
+    def compiled(self) -> Any:
+        with self._lock:
+            if self._set is None:
+                options = re2.Options()
+                options.max_mem = _SET_MEMORY
+                options.log_errors = False
+                made = re2.Set.SearchSet(options)
+                for entry in self._entries:
+                    made.Add(entry.pattern)
+                made.Compile()
+                self._set = made
+        return self._set
 
     def hits(self, text: str, is_ascii: bool) -> list[Entry]:
         if self._seen is not None and (is_ascii or self._seen.search(text) is None):
             return []
-        return [self._entries[i] for i in self._set.Match(text) or ()]
+        return [self._entries[i] for i in (self._set or self.compiled()).Match(text) or ()]
 
 
 class _Patterns:
@@ -80,6 +89,10 @@ class _Patterns:
             if written:
                 self._sets.append(_Set(written, script.seen))
         self._compiled: dict[str, Any] = {}
+
+    def warm(self) -> None:
+        for one in self._sets:
+            one.compiled()
 
     def hits(self, text: str) -> list[Entry]:
         """Entries that match somewhere in the text."""
@@ -123,6 +136,11 @@ class Lexicon:
             self._first[direction] = _Patterns([e for e in mine if e.kind in ("shows", "cues")])
             self._second[direction] = _Patterns([e for e in mine if e.kind in ("raises", "weights")])
         self._vocabulary = Vocabulary(_words(self.entries))
+
+    def warm(self) -> None:
+        """Compile what would else be compiled when it is first needed."""
+        for patterns in (*self._first.values(), *self._second.values()):
+            patterns.warm()
 
     def quiet(self, text: str, direction: Direction) -> bool:
         """True only if ``look`` would find nothing in this text, nor in any part of it cut at clauses."""
@@ -179,11 +197,7 @@ class Lexicon:
 def load_lexicon(source: Path | Sequence[Path]) -> Lexicon:
     """A lexicon from a folder of ``*.yaml``, or from files. Raises ``LexiconError``."""
     files = sorted(source.glob("*.yaml")) if isinstance(source, Path) else list(source)
-    try:
-        return Lexicon(load_entries(files, checked=False))
-    except re2.error:
-        load_entries(files)  # says which pattern it is, and where
-        raise
+    return Lexicon(load_entries(files))
 
 
 def _words(entries: Iterable[Entry]) -> set[str]:

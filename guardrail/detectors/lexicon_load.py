@@ -84,16 +84,13 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 }
 
 
-def load_entries(files: Sequence[Path], *, checked: bool = True) -> list[Entry]:
-    """All entries of the files, in order. Raises ``LexiconError`` with every problem at once.
-
-    Not ``checked``, patterns are not tried one by one: whoever compiles them will find out.
-    """
+def load_entries(files: Sequence[Path]) -> list[Entry]:
+    """All entries of the files, in order. Raises ``LexiconError`` with every problem at once."""
     problems: list[str] = []
     entries: list[Entry] = []
     for path in files:
         try:
-            entries += _File(path, problems, checked=checked).entries()
+            entries += _File(path, problems).entries()
         except Unreadable as error:
             problems.append(str(error))
     seen: dict[str, str] = {}
@@ -107,8 +104,8 @@ def load_entries(files: Sequence[Path], *, checked: bool = True) -> list[Entry]:
 
 
 class _File:
-    def __init__(self, path: Path, problems: list[str], *, checked: bool) -> None:
-        self._path, self._problems, self._checked = path, problems, checked
+    def __init__(self, path: Path, problems: list[str]) -> None:
+        self._path, self._problems = path, problems
         self._tree = read(path)
         self._places = Places(path)
         self._writing = Writing("Latn", False)
@@ -245,7 +242,7 @@ class _File:
         if not done:
             return ""
         joined = "(" + "|".join(done) + ")"
-        if self._checked and not is_readable(joined):
+        if not is_readable(joined):
             for i, one in enumerate(done):
                 if not is_readable(one):
                     self._wrong((*at, i), "not a pattern RE2 can read; correct its brackets and signs")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import entry_points
@@ -39,6 +40,14 @@ class Scanner:
         }
         self._hung: set[Future[Finding]] = set()
         self._pool = ThreadPoolExecutor(WORKERS, "detector") if any(d.blocking for d in detectors) else None
+
+    def warm(self) -> None:
+        """Have detectors make ready what they need only later, so that no person waits for it. May take a second."""
+        for detector in {id(d): d for found in self._by_direction.values() for d in found}.values():
+            warm = getattr(detector, "warm", None)
+            if warm is not None:
+                with contextlib.suppress(Exception):  # what is not ready fails when it looks, and that is answered
+                    warm()
 
     async def scan(self, effect: Scan) -> Scanned:
         """Have every detector look at every cut."""
