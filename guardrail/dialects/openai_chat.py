@@ -165,7 +165,7 @@ def _text(message: _Message) -> str:
 
 
 def _part_text(part: _Part) -> str:
-    return part.text or part.refusal or ""
+    return "\n".join([text for text in (part.text, part.refusal) if text])
 
 
 def _is_structured(request: _Request) -> bool:

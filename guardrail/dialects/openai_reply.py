@@ -104,10 +104,14 @@ def _thought(part: Part) -> str:
     return part.thinking or ""
 
 
+def _joined(parts: list[Part]) -> str:
+    return "".join((part.text or "") + (part.refusal or "") for part in parts)
+
+
 def spoken(said: Said) -> str:
     """The reply proper: text, text parts, and the transcript of audio."""
     content = said.content
-    text = "".join(p.text or p.refusal or "" for p in content) if isinstance(content, list) else content or ""
+    text = _joined(content) if isinstance(content, list) else content or ""
     return text + said.audio.transcript if said.audio is not None and said.audio.transcript else text
 
 
@@ -161,7 +165,7 @@ def _exchange(choice: dict[str, msgspec.Raw], ours: Mapping[str, str]) -> None:
         # Reasoning may lie inside of the text, as a part of it: what stays is the text alone.
         said = decode(_said, bytes(choice["message"]), _WHAT)
         if isinstance(said.content, list):
-            message["content"] = _raw("".join(part.text or part.refusal or "" for part in said.content))
+            message["content"] = _raw(_joined(said.content))
     if "content" in ours:
         message["content"] = _raw(ours["content"])
         message.pop("audio", None)

@@ -72,27 +72,33 @@ class OpenAIReader(EventReader):
     def _take(self, choice: _Choice) -> tuple[list[Piece], list[str], bool]:
         index = check_index(choice.index)
         self._seen.add(index)
-        said = choice.message if choice.delta is None else choice.delta
         pieces: list[Piece] = []
         closes: list[str] = []
         tools = False
-        if said is not None:
-            tools = said.has_tools
-            thought, text = thinking(said), spoken(said)
-            if thought:
-                self._thinking.add(index)
-                pieces.append(Piece(f"thinking:{index}", thought))
-            elif text and index in self._thinking:
-                self._thinking.discard(index)
-                closes.append(f"thinking:{index}")
-            if text:
-                pieces.append(Piece(f"content:{index}", text))
-            if said.refusal:
-                self._refusing.add(index)
-                pieces.append(Piece(f"refusal:{index}", said.refusal))
+        for said in (choice.delta, choice.message):  # a client may show either, so both are read
+            if said is not None:
+                tools = tools or said.has_tools
+                closes += self._say(said, index, pieces)
         if choice.finish_reason:
             closes += self._finish(index)
         return pieces, closes, tools
+
+    def _say(self, said: Said, index: int, pieces: list[Piece]) -> list[str]:
+        """Adds what a human would read to ``pieces``; gives what closes with it."""
+        closes: list[str] = []
+        thought, text = thinking(said), spoken(said)
+        if thought:
+            self._thinking.add(index)
+            pieces.append(Piece(f"thinking:{index}", thought))
+        elif text and index in self._thinking:
+            self._thinking.discard(index)
+            closes.append(f"thinking:{index}")
+        if text:
+            pieces.append(Piece(f"content:{index}", text))
+        if said.refusal:
+            self._refusing.add(index)
+            pieces.append(Piece(f"refusal:{index}", said.refusal))
+        return closes
 
     def _finish(self, index: int) -> list[str]:
         self._finished.add(index)

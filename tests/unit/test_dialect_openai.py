@@ -507,3 +507,16 @@ def test_errors_have_the_apis_shape(status: int, kind: str) -> None:
 def test_a_whole_reply_says_each_thing_once_and_in_lower_case(message: str) -> None:
     with pytest.raises(Refusal):
         dialect.read_reply(f'{{"choices":[{{"index":0,"message":{message}}}]}}'.encode())
+
+
+def test_a_part_that_says_two_things_is_read_twice() -> None:
+    part = {"type": "refusal", "text": "Stay.", "refusal": "I cannot."}
+    assert turns({"role": "user", "content": [part]}) == [("user", "Stay.\nI cannot.")]
+    reply = json.dumps({"choices": [{"message": {"content": [part]}}]}).encode()
+    assert dialect.read_reply(reply).pieces == (Piece("content:0", "Stay.I cannot."),)
+
+
+def test_a_chunk_with_a_delta_and_a_whole_message_is_read_in_both() -> None:
+    choice = {"index": 0, "delta": {"content": "Hi"}, "message": {"content": "Ho", "refusal": "No"}}
+    (frame,) = dialect.reader().feed(event({"choices": [choice]}))
+    assert frame.pieces == (Piece("content:0", "Hi"), Piece("content:0", "Ho"), Piece("refusal:0", "No"))
