@@ -12,6 +12,12 @@ from ruamel.yaml.error import MarkedYAMLError, YAMLError
 Path_ = Sequence[str | int]
 
 
+NOT_YAML = (YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
+"""What the loader raises: most of them for a scalar that is not what its form or its tag says, such as a 13th month."""
+MOST_COLLECTIONS = 20_000
+"""Lists and mappings in one file: far beyond any real one. The C loader does not survive 50,000 in one another."""
+
+
 class Unreadable(ValueError):
     """The file is no YAML mapping. ``str(error)`` is ``file:line:col: what; what to do``."""
 
@@ -19,20 +25,31 @@ class Unreadable(ValueError):
 def read(path: Path) -> dict[Any, Any]:
     """A file's mapping, by the C loader (YAML 1.2: ``NO`` is a country). Raises ``Unreadable``."""
     try:
-        value = _loader().load(path.read_bytes())
+        data = path.read_bytes()
+        if is_too_much(data):
+            raise Unreadable(f"{path}:1:1: more than {MOST_COLLECTIONS} lists and mappings; split the file")
+        value = _loader().load(data)
     except OSError as error:
         raise Unreadable(f"{path}: cannot be read ({(error.strerror or 'error').lower()})") from error
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
         raise Unreadable(f"{path}:{place}: not valid YAML ({error.problem}); correct it") from error
-    except (YAMLError, UnicodeDecodeError, ValueError) as error:
+    except UnicodeDecodeError as error:
         raise Unreadable(f"{path}:1:1: not valid YAML ({type(error).__name__}); save it as UTF-8 text") from error
+    except NOT_YAML as error:
+        what = "a value is not the date, number or tag that it looks like, or is nested too deeply; put it in quotes"
+        raise Unreadable(f"{path}:1:1: not valid YAML ({type(error).__name__}): {what}") from error
     if value is None:
         raise Unreadable(f"{path}:1:1: the file is empty; write a mapping, or remove it")
     if not isinstance(value, dict):
         raise Unreadable(f"{path}:1:1: the file holds no mapping; begin it with a key")
     return value
+
+
+def is_too_much(data: bytes) -> bool:
+    """Whether a file may hold more than ``MOST_COLLECTIONS`` lists and mappings, one in another or side by side."""
+    return sum(map(data.count, (b"[", b"{", b"- ", b"-\t", b"? ", b"?\t"))) > MOST_COLLECTIONS
 
 
 def _loader() -> YAML:
@@ -49,7 +66,10 @@ class Places:
     def of(self, *at: str | int) -> str:
         """``file:line:col`` of a value, or of the nearest thing around it that has a place."""
         if self._root is None:
-            self._root = YAML(typ="rt").load(self._path.read_bytes())
+            try:
+                self._root = YAML(typ="rt").load(self._path.read_bytes())
+            except NOT_YAML:
+                self._root = {}  # the slow loader gives up sooner: then nothing has a place but the file
         node: Any = self._root
         line, column = 0, 0
         for step in at:

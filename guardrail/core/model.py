@@ -92,7 +92,7 @@ Action = Literal["pass", "support", "steer", "rewrite", "regenerate", "replace",
 ACTION_RANK: Mapping[str, int] = {name: rank for rank, name in enumerate(ACTIONS)}
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """One turn. ``text`` is what a human would read; other parts stay with the dialect."""
 
     role: Role

@@ -97,7 +97,7 @@ class OpenAIChat:
         if not 1 <= choices <= MAX_CHOICES:
             raise Refusal(f"n must be between 1 and {MAX_CHOICES}")
         return Chat(
-            messages=tuple([Message(_role(m), _text(m)) for m in request.messages]),
+            messages=tuple([_message(m) for m in request.messages]),
             stream=bool(request.stream),
             structured=_is_structured(request),
             choices=choices,
@@ -150,16 +150,20 @@ class OpenAIChat:
 _ERRORS = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
+def _message(read: _Message) -> Message:
+    role, content = _ROLES.get(read.role), read.content
+    return Message(role or _role(read), content if isinstance(content, str) else _text(read))
+
+
 def _role(message: _Message) -> Role:
     """A role we do not know is read as the person's: then it is looked at, whatever the upstream makes of it."""
-    return _ROLES.get(message.role) or _ROLES.get(message.role.strip().lower(), "user")
+    return _ROLES.get(message.role.strip().lower(), "user")
 
 
 def _text(message: _Message) -> str:
+    """What is said in parts, or not at all."""
     content = message.content
-    if isinstance(content, str):
-        return content
-    if not content:
+    if not content or isinstance(content, str):
         return message.refusal or ""
     return "\n".join([text for part in content if (text := part if isinstance(part, str) else _part_text(part))])
 

@@ -80,7 +80,7 @@ class Finder:
             state = recent.located.state
             if cases is not None:
                 state = msgspec.structs.replace(state, cases=cases.cases)
-            shared = trail.answers is None and caller == Caller() and not (named or chat.follows)
+            shared = not trail.answers and caller == Caller() and not (named or chat.follows)
             return msgspec.structs.replace(recent.located, state=state, joined=True, shared=shared)
         try:
             located = await self._look_up(trail, named, caller.user, chat)
@@ -110,14 +110,13 @@ class Finder:
         if chat.follows:
             state = await self._goes_on_from(chat.follows, user)
             return Located(state or State(_new_id()), 0, trail)
-        if trail.answers is None:
+        if not trail.answers:
             return Located(State(_new_id()), 0, trail)
-        first, last = trail.answers
-        found = await self._store.owner(trail.prefixes[first : last + 1], LOOKUP)
+        found = await self._store.owner(trail.answers, LOOKUP)
         state = await self._store.get(found[1], LOOKUP) if found else None
         if found is None or state is None:
             return Located(State(_new_id()), 0, trail)
-        return Located(state, trail.counts[first + found[0]], trail)
+        return Located(state, trail.counts[found[0]], trail)
 
     async def _goes_on_from(self, reply: str, user: str | None) -> State | None:
         """The conversation in which the API gave this id, to a reply or to the conversation itself."""
@@ -126,11 +125,10 @@ class Finder:
 
     async def _known_to(self, name: str, trail: Trail, messages: Sequence[Message]) -> int:
         """How many messages a named conversation was judged on. Apps may send only the last one."""
-        if trail.answers is not None:
-            first, last = trail.answers
-            found = await self._store.owner(trail.prefixes[first : last + 1], LOOKUP)
+        if trail.answers:
+            found = await self._store.owner(trail.answers, LOOKUP)
             if found and found[1] == name:
-                return trail.counts[first + found[0]]
+                return trail.counts[found[0]]
         begin = len(messages)
         while begin and messages[begin - 1].role in ("user", "system"):
             begin -= 1
@@ -144,7 +142,7 @@ class Finder:
         if replied.id:
             self._store.own(self._chain.reply(replied.id, user), located.state.id, at)
         for text in replied.texts:
-            prefix = self._chain.extend(located.trail.whole, Message("assistant", text))
+            prefix = self._chain.extend(located.trail, Message("assistant", text))
             self._store.own(prefix, "" if located.shared else located.state.id, at)
 
 

@@ -303,7 +303,7 @@ def _owner_of(db: sqlite3.Connection, prefix: Prefix) -> str | None:
 
 def _read_owners(db: sqlite3.Connection, prefixes: Sequence[Prefix]) -> dict[Prefix, str]:
     found: dict[Prefix, str] = {}
-    for prefix in prefixes[-64:]:
+    for prefix in prefixes:
         owner = _owner_of(db, prefix)
         if owner is not None:
             found[prefix] = owner

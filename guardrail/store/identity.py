@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -19,22 +20,22 @@ Prefix = bytes
 """16 bytes: the keyed hash of the turns so far."""
 
 
+MOST = 64
+"""Prefixes of a history that are looked for, the longest ones: a client that comes back has rarely lost more turns."""
+
+
 class Trail(msgspec.Struct, frozen=True):
     """The hashes of a request's history.
 
-    ``prefixes[i]`` names the first ``counts[i]`` messages, ascending; the last one names all of them.
-    ``answers``: indices of the first prefix that holds a turn of the bot and of the last that ends with
-    one; ``None`` when the bot has not spoken. Prefixes before the first are shared by everybody who ever
-    began with the same words, and name nobody.
+    ``answers[i]`` names the first ``counts[i]`` messages, which end with a turn of the bot; ascending, the last
+    ``MOST`` of them. Beginnings without one are shared by everybody who ever began with the same words, and name
+    nobody. ``whole`` names all messages; ``end`` is the hash's state after them, which the next turn goes on from.
     """
 
-    prefixes: tuple[Prefix, ...]
+    answers: tuple[Prefix, ...]
     counts: tuple[int, ...]
-    answers: tuple[int, int] | None
-
-    @property
-    def whole(self) -> Prefix:
-        return self.prefixes[-1]
+    whole: Prefix
+    end: Any
 
 
 class Chain:
@@ -54,29 +55,41 @@ class Chain:
         """What stands for a history that the client does not send: the reply it goes on from, by its API's id."""
         return self._link(self.start(user), f"reply:{id}".encode("utf-8", "surrogatepass"))
 
-    def extend(self, prefix: Prefix, message: Message) -> Prefix:
+    def extend(self, trail: Trail, message: Message) -> Prefix:
         """The prefix one turn later. Clients trim white space, so it does not count."""
-        return self._link(prefix, f"{message.role}:{message.text.strip()}".encode("utf-8", "surrogatepass"))
+        state = trail.end.copy()
+        state.update(_bytes([(message.role, message.text.strip())]))
+        return bytes(state.digest())
 
     def trail(self, messages: Sequence[Message], user: str | None) -> Trail:
-        """Hash a history. System and tool turns vary without the person and are left out, empty turns too."""
-        prefix = self.start(user)
-        prefixes, counts = [prefix], [0]
-        answers: tuple[int, int] | None = None
-        for count, message in enumerate(messages, 1):
-            if message.role in ("system", "tool") or not message.text.strip():
-                counts[-1] = count
-                continue
-            prefix = self.extend(prefix, message)
-            prefixes.append(prefix)
-            counts.append(count)
-            if message.role == "assistant":
-                last = len(prefixes) - 1
-                answers = (answers[0] if answers else last, last)
-        return Trail(tuple(prefixes), tuple(counts), answers)
+        """Hash a history. System and tool turns vary without the person and are left out, empty turns too.
+
+        One hash runs over all of it and is read where the bot has spoken: a long history costs little more than
+        the reading of it.
+        """
+        at = [i for i, m in enumerate(messages) if m.role not in _SILENT and m.text and not m.text.isspace()]
+        turns = [((m := messages[i]).role, m.text.strip()) for i in at]
+        ends = [n for n, (role, _) in enumerate(turns, 1) if role == "assistant"][-MOST:]
+        state = hashlib.blake2b(self.start(user), key=self._key, digest_size=16)
+        answers, done = [], 0
+        for n in ends:
+            state.update(_bytes(turns[done:n]))
+            answers.append(state.digest())
+            done = n
+        state.update(_bytes(turns[done:]))
+        at.append(len(messages))
+        return Trail(tuple(answers), tuple([at[n] for n in ends]), state.digest(), state)
 
     def _link(self, prefix: Prefix, data: bytes) -> Prefix:
         return hashlib.blake2b(prefix + data, key=self._key, digest_size=16).digest()
+
+
+_SILENT = frozenset(("system", "tool"))
+
+
+def _bytes(turns: Sequence[tuple[str, str]]) -> bytes:
+    """Turns so that no other turns give the same bytes: each with its length before it."""
+    return "".join([f"{role}{len(text)}:{text}" for role, text in turns]).encode("utf-8", "surrogatepass")
 
 
 def same(a: str, b: str) -> bool:
