@@ -13,10 +13,10 @@ from typing import Literal, get_args, get_origin
 
 from pydantic import BaseModel
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
 
 from guardrail.settings_model import Settings
 from guardrail.settings_yaml import Document, Loc
+from guardrail.yamlread import NOT_YAML, is_too_much
 
 PREFIX = "GUARDRAIL_"
 # Kubernetes puts these into every pod beside a Service that is called "guardrail".
@@ -25,6 +25,8 @@ _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _SECRET_KEYS = ("secret", "admin_token", "url")
 MAX_SECRET = 64 * 1024
 MAX_DEPTH = 16
+MAX_VALUES = 10_000
+"""Values in the file, each alias counted as what it stands for: a few lines of aliases can stand for millions."""
 
 Tree = dict[str, object]
 
@@ -38,6 +40,7 @@ class Sources:
         self._origins: dict[Loc, str] = {}
         self.faults: list[tuple[str, str]] = []
         self.tree: Tree = {}
+        self._values = 0
         base = Path.cwd()
         if document is not None:
             base = document.path.parent.resolve()
@@ -105,6 +108,11 @@ class Sources:
         return out
 
     def _resolved(self, value: object, loc: Loc, base: Path) -> object:
+        self._values += 1
+        if self._values > MAX_VALUES:
+            if self._values == MAX_VALUES + 1:
+                self._fault(self.place(loc), f"more than {MAX_VALUES} values; look for aliases that contain aliases")
+            return None
         if len(loc) > MAX_DEPTH:
             self._fault(self.place(loc), "nested too deeply; no setting is, look for an alias that contains itself")
             return None
@@ -170,8 +178,8 @@ def _typed(raw: str, loc: Loc) -> object:
     if kind == "text":
         return None if raw == "null" else raw
     try:
-        value = YAML(typ="safe", pure=False).load(raw)
-    except YAMLError:
+        value = raw if is_too_much(raw.encode()) else YAML(typ="safe", pure=False).load(raw)
+    except NOT_YAML:
         return raw
     return [part.strip() for part in value.split(",")] if kind == "list" and isinstance(value, str) else value
 

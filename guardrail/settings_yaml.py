@@ -13,6 +13,8 @@ from ruamel.yaml.constructor import DuplicateKeyError
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from guardrail.yamlread import MOST_COLLECTIONS, NOT_A_VALUE, NOT_YAML, is_too_much
+
 Loc = tuple[str | int, ...]
 Position = tuple[int, int]
 
@@ -46,9 +48,11 @@ class Document:
             except DuplicateKeyError:
                 yaml.allow_duplicate_keys = True
                 data = yaml.load(self._text)
-                self.repeated = list(_repeated(self._root()))
+                self.repeated = list(_repeated(self._root(), set()))
         except YAMLError as error:
             raise _syntax(error) from error
+        except NOT_YAML as error:
+            raise Unreadable(NOT_A_VALUE) from error
         if data is None:
             return {}
         if not isinstance(data, dict):
@@ -66,7 +70,11 @@ class Document:
     def _find(self, loc: Loc, table: dict[Loc, Position]) -> Position:
         if not self._values:
             self._values[()] = (1, 1)
-            if (root := self._root()) is not None:
+            try:
+                root = self._root()
+            except NOT_YAML:
+                root = None  # the slow loader gives up sooner: then nothing has a place but the file
+            if root is not None:
                 _index(root, (), self._keys, self._values)
         while loc and loc not in table:
             loc = loc[:-1]
@@ -83,6 +91,8 @@ def _text(path: Path) -> str:
             raw = file.read(MAX_BYTES + 1)
         if len(raw) > MAX_BYTES:
             raise Unreadable("more than 1 MiB; settings are a few lines, check the file's name")
+        if is_too_much(raw):
+            raise Unreadable(f"more than {MOST_COLLECTIONS} lists and mappings; settings are a few lines")
         return raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Unreadable("not UTF-8 text; save it as UTF-8") from error
@@ -108,7 +118,7 @@ def _pairs(node: MappingNode) -> Iterator[tuple[str, Node, Node]]:
 
 def _index(node: Node, loc: Loc, keys: dict[Loc, Position], values: dict[Loc, Position]) -> None:
     values.setdefault(loc, _at(node))
-    if len(loc) > 16:
+    if len(loc) > 16 or len(values) > MOST_COLLECTIONS:
         return  # no setting is this deep, and an alias may make a file endless
     if isinstance(node, MappingNode):
         for name, key, value in _pairs(node):
@@ -120,17 +130,18 @@ def _index(node: Node, loc: Loc, keys: dict[Loc, Position], values: dict[Loc, Po
             _index(item, (*loc, place), keys, values)
 
 
-def _repeated(node: Node | None, depth: int = 0) -> Iterator[tuple[str, Position]]:
-    """Every key that its mapping has already had."""
-    if depth > 16:
+def _repeated(node: Node | None, looked_at: set[int]) -> Iterator[tuple[str, Position]]:
+    """Every key that its mapping has already had. What aliases stand for is looked at once."""
+    if id(node) in looked_at:
         return
+    looked_at.add(id(node))
     if isinstance(node, MappingNode):
         seen: set[str] = set()
         for name, key, value in _pairs(node):
             if name in seen:
                 yield name, _at(key)
             seen.add(name)
-            yield from _repeated(value, depth + 1)
+            yield from _repeated(value, looked_at)
     elif isinstance(node, SequenceNode):
         for item in node.value:
-            yield from _repeated(item, depth + 1)
+            yield from _repeated(item, looked_at)

@@ -14,6 +14,7 @@ Path_ = Sequence[str | int]
 
 NOT_YAML = (YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
 """What the loader raises: most of them for a scalar that is not what its form or its tag says, such as a 13th month."""
+NOT_A_VALUE = "something is not the date, number or tag it looks like, or nested too deeply; put it in quotes"
 MOST_COLLECTIONS = 20_000
 """Lists and mappings in one file: far beyond any real one. The C loader does not survive 50,000 in one another."""
 
@@ -26,20 +27,20 @@ def read(path: Path) -> dict[Any, Any]:
     """A file's mapping, by the C loader (YAML 1.2: ``NO`` is a country). Raises ``Unreadable``."""
     try:
         data = path.read_bytes()
-        if is_too_much(data):
-            raise Unreadable(f"{path}:1:1: more than {MOST_COLLECTIONS} lists and mappings; split the file")
-        value = _loader().load(data)
     except OSError as error:
         raise Unreadable(f"{path}: cannot be read ({(error.strerror or 'error').lower()})") from error
+    if is_too_much(data):
+        raise Unreadable(f"{path}:1:1: more than {MOST_COLLECTIONS} lists and mappings; split the file")
+    try:
+        value = _loader().load(data)
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
         raise Unreadable(f"{path}:{place}: not valid YAML ({error.problem}); correct it") from error
-    except UnicodeDecodeError as error:
+    except (YAMLError, UnicodeDecodeError) as error:
         raise Unreadable(f"{path}:1:1: not valid YAML ({type(error).__name__}); save it as UTF-8 text") from error
     except NOT_YAML as error:
-        what = "a value is not the date, number or tag that it looks like, or is nested too deeply; put it in quotes"
-        raise Unreadable(f"{path}:1:1: not valid YAML ({type(error).__name__}): {what}") from error
+        raise Unreadable(f"{path}:1:1: not valid YAML: {NOT_A_VALUE}") from error
     if value is None:
         raise Unreadable(f"{path}:1:1: the file is empty; write a mapping, or remove it")
     if not isinstance(value, dict):

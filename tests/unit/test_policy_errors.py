@@ -139,6 +139,12 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     assert any("rules.yaml" in p for p in problems(tmp_path))
 
 
+@pytest.mark.parametrize("value", ["2026-13-45", "!!bool maybe", "!!int ''", "[" * 60_000, "[" * 900 + "]" * 900])
+def test_a_value_that_is_not_what_it_looks_like_is_refused(tmp_path: Path, value: str) -> None:
+    pack(tmp_path, extra=f"rules: {value}\n")
+    assert any(problem.startswith(f"{tmp_path}/extra.yaml:1:") for problem in problems(tmp_path))
+
+
 def test_every_byte_and_every_name_counts_in_the_hash(tmp_path: Path) -> None:
     first = load([pack(tmp_path / "a")]).hash
     assert load([pack(tmp_path / "b")]).hash == first

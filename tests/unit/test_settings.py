@@ -398,6 +398,27 @@ def test_a_file_that_is_not_there_or_not_text_is_one_clear_line(file: Path) -> N
     assert problems(file) == ["1:1: not UTF-8 text; save it as UTF-8"]
 
 
+@pytest.mark.parametrize(
+    "value",
+    ["2026-13-45", "!!int x", "!!bool maybe", "!!float ''", "2026-01-01T99:00:00Z", "[" * 60_000, "- " * 60_000],
+)
+def test_a_value_that_is_not_what_it_looks_like_is_one_clear_line(file: Path, value: str) -> None:
+    file.write_text(f"upstream: {value}\n")
+    (problem,) = problems(file)
+    assert problem.startswith("1:1: ") and problem.count("\n") == 0
+
+
+def test_aliases_that_stand_for_millions_of_values_do_not_hang_the_start(file: Path) -> None:
+    levels = "\n".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 20)}]" for n in range(1, 12))
+    file.write_text(f"l0: &l0 [x]\n{levels}\n")
+    assert any("aliases that contain aliases" in problem for problem in problems(file))
+
+
+def test_a_variable_that_is_no_date_is_read_as_text() -> None:
+    with pytest.raises(SettingsError, match="GUARDRAIL_LIMITS__BODY"):
+        load(None, {}, {"GUARDRAIL_UPSTREAM": "http://u", "GUARDRAIL_LIMITS__BODY": "2026-13-45"})
+
+
 def make(folder: Path) -> bytes:
     return load_or_make_secret(folder, "secret")
 
