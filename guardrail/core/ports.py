@@ -53,6 +53,8 @@ class Chat(msgspec.Struct, frozen=True):
     """The id of the reply that ``messages`` goes on from, where the API keeps what came before."""
     missed_since: str | None = None
     """Where that reply was of our own: the upstream's last one before it (empty: there was none)."""
+    preface: int = 0
+    """How many of ``messages``, at their beginning, stand elsewhere in the request than in its list of them."""
 
 
 class Piece(msgspec.Struct, frozen=True):
@@ -125,6 +127,11 @@ class Dialect(Protocol):
 
     @property
     def name(self) -> str: ...
+    @property
+    def history(self) -> str:
+        """The key of the list of messages that each request repeats and adds to, each read by itself; empty: none."""
+        ...
+
     @property
     def stream_type(self) -> str:
         """Content type of a stream, e.g. ``text/event-stream; charset=utf-8``."""

@@ -64,6 +64,7 @@ class AnthropicMessages:
     """``guardrail.core.ports.Dialect`` for Anthropic messages."""
 
     name = "anthropic-messages"
+    history = "messages"
     stream_type = "text/event-stream; charset=utf-8"
     keepalive = PING
 
@@ -76,6 +77,7 @@ class AnthropicMessages:
         if not request.messages:
             raise Refusal("the request has no messages")
         turns = _system(request.system)
+        preface = len(turns)
         for message in request.messages:
             turns += _turns(message)
         return Chat(
@@ -83,6 +85,7 @@ class AnthropicMessages:
             stream=bool(request.stream),
             structured=_is_structured(request),
             model=request.model or "",
+            preface=preface,
         )
 
     def seems_streamed(self, body: bytes) -> bool:

@@ -49,6 +49,7 @@ class Gemini:
     """``guardrail.core.ports.Dialect`` for replies that are whole, or server-sent events."""
 
     name = "gemini"
+    history = ""
     stream_type = "text/event-stream"
     keepalive = CRLF * 2
     """A blank line: Google's own clients take a comment for a broken response."""

@@ -26,6 +26,7 @@ class JsonApi:
     """``guardrail.core.ports.Dialect`` for one path of an operator's own API."""
 
     name = "json"
+    history = ""
 
     def __init__(self, layout: Layout) -> None:
         self._layout = layout

@@ -27,6 +27,7 @@ class Ollama:
     """``guardrail.core.ports.Dialect`` but for what one of the paths is asked."""
 
     name = "ollama-chat"
+    history = ""
     stream_type = "application/x-ndjson"
 
     def __init__(self, path: str, endpoint: Endpoint) -> None:

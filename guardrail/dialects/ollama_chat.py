@@ -45,6 +45,8 @@ _WHAT = "the request"
 class OllamaChat(Ollama):
     """``guardrail.core.ports.Dialect`` for Ollama's chats. A request without messages only loads the model."""
 
+    history = "messages"
+
     def __init__(self) -> None:
         super().__init__("/api/chat", CHAT)
 

@@ -82,6 +82,7 @@ class OpenAIChat:
     """``guardrail.core.ports.Dialect`` for OpenAI chat completions."""
 
     name = "openai-chat"
+    history = "messages"
     stream_type = "text/event-stream; charset=utf-8"
     keepalive = b": keep-alive\n\n"
 

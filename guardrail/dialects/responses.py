@@ -32,6 +32,7 @@ class OpenAIResponses:
     """``guardrail.core.ports.Dialect`` for OpenAI's responses."""
 
     name = "openai-responses"
+    history = ""
     stream_type = "text/event-stream; charset=utf-8"
     keepalive = b": keep-alive\n\n"
 

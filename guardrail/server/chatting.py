@@ -134,7 +134,8 @@ class Chatting:
             self._body = await read_body(self._receive, limits.request_body, limits.request_body_time)
             if coding := _coding(self._scope["headers"]):
                 self._body = plain(self._body, coding, limits.request_body)
-            chat = self._dialect.read_request(self._body)
+            read = self._services.histories.read(self._dialect, self._body, self._services.now())
+            chat = read.chat
         except ConnectionError:
             return None
         except BodyRefused as refused:
@@ -150,7 +151,9 @@ class Chatting:
             await self._refuse(about, refusal["status"], refusal["message"], _last_words(chat))
             return None
         at = self._services.now()
-        self._located = located = await self._services.finder.find(chat, about.caller, at)
+        self._located = located = await self._services.finder.find(chat, about.caller, at, read.base)
+        if read.kept is not None:
+            read.kept.user, read.kept.trail = about.caller.user, located.trail
         self._remembered = located.state
         if located.store_failed:
             self._services.fault("store_failed", exchange=self._id)

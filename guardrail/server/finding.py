@@ -12,6 +12,7 @@ from guardrail.core.conversation import State
 from guardrail.core.events import Replied
 from guardrail.core.model import Message
 from guardrail.core.ports import Chat
+from guardrail.server.histories import Known
 from guardrail.store.conversations import Conversations, StoreFailed, put
 from guardrail.store.identity import Chain, Prefix, Trail
 
@@ -68,9 +69,15 @@ class Finder:
         self._recent: OrderedDict[_Key, _Recent] = OrderedDict()
         self._latest: OrderedDict[str, _Key] = OrderedDict()
 
-    async def find(self, chat: Chat, caller: Caller, at: float) -> Located:
-        """Never fails: a store that does not answer gives a new conversation, marked ``store_failed``."""
-        trail = self._chain.trail(chat.messages, caller.user)
+    async def find(self, chat: Chat, caller: Caller, at: float, base: Known | None = None) -> Located:
+        """Never fails: a store that does not answer gives a new conversation, marked ``store_failed``.
+
+        ``base``: what is known of the beginning of the chat's history.
+        """
+        if base is not None and base.trail is not None and base.user == caller.user:
+            trail = self._chain.trail(chat.messages, caller.user, len(base.messages), base.trail)
+        else:
+            trail = self._chain.trail(chat.messages, caller.user)
         named = caller.conversation or chat.conversation or None
         key = (named or chat.follows or None, trail.whole)
         recent = self._recent.get(key)

@@ -36,6 +36,7 @@ from guardrail.resources import Directory
 from guardrail.server.cases import to_new_case
 from guardrail.server.context import Contexts
 from guardrail.server.finding import Finder
+from guardrail.server.histories import Histories
 from guardrail.server.scanner import Scanner, plugins
 from guardrail.server.tasks import Supervisor
 from guardrail.settings import SecretFileError, Settings, SettingsError, load_or_make_secret
@@ -71,6 +72,7 @@ class Services:
         self.dialects = tuple(JsonApi(layout) for layout in settings.json_dialect)
         self.finder = Finder(Chain(parts.key), self.store)
         self.contexts = Contexts()
+        self.histories = Histories()
         self.metrics = Metrics(__version__, policy.name)
         self.metrics.channels(tuple(settings.escalation.channels))
         self.terms = Terms(

@@ -61,24 +61,30 @@ class Chain:
         state.update(_bytes([(message.role, message.text.strip())]))
         return bytes(state.digest())
 
-    def trail(self, messages: Sequence[Message], user: str | None) -> Trail:
+    def trail(self, messages: Sequence[Message], user: str | None, known: int = 0, base: Trail | None = None) -> Trail:
         """Hash a history. System and tool turns vary without the person and are left out, empty turns too.
 
         One hash runs over all of it and is read where the bot has spoken: a long history costs little more than
-        the reading of it.
+        the reading of it. ``base``: the trail of the first ``known`` messages, of the same user.
         """
-        at = [i for i, m in enumerate(messages) if m.role not in _SILENT and m.text and not m.text.isspace()]
+        new = range(known, len(messages))
+        at = [i for i in new if (m := messages[i]).role not in _SILENT and m.text and not m.text.isspace()]
         turns = [((m := messages[i]).role, m.text.strip()) for i in at]
         ends = [n for n, (role, _) in enumerate(turns, 1) if role == "assistant"][-MOST:]
-        state = hashlib.blake2b(self.start(user), key=self._key, digest_size=16)
-        answers, done = [], 0
+        if base is None:
+            state = hashlib.blake2b(self.start(user), key=self._key, digest_size=16)
+            base = Trail((), (), b"", state)
+        else:
+            state = base.end.copy()
+        answers, done = list(base.answers), 0
         for n in ends:
             state.update(_bytes(turns[done:n]))
             answers.append(state.digest())
             done = n
         state.update(_bytes(turns[done:]))
         at.append(len(messages))
-        return Trail(tuple(answers), tuple([at[n] for n in ends]), state.digest(), state)
+        counts = (*base.counts, *[at[n] for n in ends])
+        return Trail(tuple(answers[-MOST:]), counts[-MOST:], state.digest(), state)
 
     def _link(self, prefix: Prefix, data: bytes) -> Prefix:
         return hashlib.blake2b(prefix + data, key=self._key, digest_size=16).digest()

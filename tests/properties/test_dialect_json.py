@@ -226,7 +226,7 @@ TURNS = JsonApi(
 both = st.sampled_from([BODIES, TURNS])
 KEYS = ["message", "history", "who", "text", "parts", "options", "system", "stream", "answer", "why", "calls", "a", "0"]
 JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS) | TEXT, inner, max_size=5),
     max_leaves=14,
 )
