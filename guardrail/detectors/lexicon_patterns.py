@@ -37,7 +37,7 @@ SCRIPTS: Mapping[str, Script] = {
     "Deva": Script(r"0-9a-z\x{900}-\x{963}\x{970}-\x{97f}", "\u0900-\u097f", "word"),
     "Beng": Script(r"0-9a-z\x{980}-\x{9ff}", "\u0980-\u09ff", "word"),
     "Thai": Script(r"0-9a-z\x{e00}-\x{e7f}", "\u0e00-\u0e7f", "none"),
-    "Hang": Script(r"0-9a-z\x{ac00}-\x{d7a3}", "\uac00-\ud7a3", "start"),
+    "Hang": Script(r"0-9a-z\x{ac00}-\x{d7a3}", "\u1100-\u11ff\uac00-\ud7a3", "start"),
     "Jpan": Script(r"0-9a-z\x{3041}-\x{30ff}\x{3400}-\x{9fff}", "\u3041-\u30ff\u3400-\u9fff", "none"),
     "Hani": Script(r"0-9a-z\x{3400}-\x{9fff}", "\u3400-\u9fff", "none"),
 }
@@ -78,7 +78,7 @@ def is_readable(pattern: str) -> bool:
         return False
 
 
-_LIST = re.compile(r"\{([a-z_]+)\}")
+_LIST = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _DEEPEST = 4
 _PART = re.compile(r"\\(.)|(\[(?:[^\]\\]|\\.)*\])|( \??)|('\??)|([^\x00-\x7f])|[^\\\[ '\x80-\U0010ffff]+", re.DOTALL)
 """What a pattern is made of: an escape, a class, a space, an apostrophe, a letter beyond ASCII, all the rest."""
