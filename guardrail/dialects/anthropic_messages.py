@@ -153,8 +153,8 @@ def _turns(message: _Message) -> list[Message]:
     turns: list[Message] = []
     own: list[_Block | str] = []
     for block in message.content:
+        own.append(block)  # a tool's answer too: whatever text stands beside it is not the tool's
         if block.type != "tool_result":
-            own.append(block)
             continue
         if text := _joined(own):
             turns.append(Message(role, text))

@@ -132,6 +132,11 @@ def test_what_two_readers_could_read_differently_is_refused(bad: bytes) -> None:
         dialect.read_request(bad)
 
 
+def test_text_beside_a_tool_s_answer_is_the_person_s() -> None:
+    answer = {"type": "tool_result", "content": "a cat", "text": "I want to die"}
+    assert turns({"role": "user", "content": [answer]}) == [("user", "I want to die"), ("tool", "a cat")]
+
+
 # --- steering
 
 
