@@ -1,5 +1,6 @@
 # make demo   the same chatbot with and without the guardrail (make demo ARGS=--once ends by itself)
 # make test   everything that must hold; needs nothing but python3.11, make and git
+# make fuzz   every reader against what a fuzzer thinks of (make fuzz ARGS='--inputs 10000 --reader stream')
 # make dev    .venv with the guardrail command in it, for working on it
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -7,7 +8,7 @@ VENV := .venv/bin
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: demo test lint bench dev lock clean
+.PHONY: demo test lint bench fuzz dev lock clean
 
 demo:
 	@$(PYTHON) tools/bootstrap.py
@@ -24,6 +25,9 @@ lint: dev
 
 bench: dev
 	$(VENV)/python -m bench.proxy $(ARGS)
+
+fuzz: dev
+	$(VENV)/python -m tests.fuzz.run $(ARGS)
 
 dev:
 	@$(PYTHON) tools/bootstrap.py --dev
