@@ -130,6 +130,8 @@ _LEET_L = str.maketrans({"1": "l"})
 _TOKEN = re.compile(r"[^\W_](?:[\w@$!|*+'-]*[\w@$!|*])?")
 _SPACED = re.compile(r"(?<!\w)\w(?:[ \t.,_*\-]{1,2}\w){2,}(?!\w)")
 _RUN = re.compile(r"(.)\1{2,}")
+_ONE_LETTER = "iaàeoyяіиуо"
+"""Words of one letter that people write about themselves with."""
 _LONGEST_CLUSTER = 32
 """Code points that compose with each other at most: more marks on one letter mean nothing but work."""
 _LONGEST_WORD = 24
@@ -171,7 +173,7 @@ class Vocabulary:
         for end in range(1, len(letters) + 1):
             for start in range(max(0, end - _LONGEST_WORD), end):
                 word = letters[start:end]
-                if count[start] < 0 or word not in self._words or (len(word) == 1 and word not in "iaà"):
+                if count[start] < 0 or word not in self._words or (len(word) == 1 and word not in _ONE_LETTER):
                     continue
                 if count[end] < 0 or count[start] + 1 < count[end]:
                     count[end], back[end] = count[start] + 1, start
@@ -186,7 +188,8 @@ class Vocabulary:
 
 def _candidates(token: str) -> Iterator[str]:
     plain = token.translate(_LOOKALIKE)
-    for letters in dict.fromkeys((plain, plain.translate(_LEET), plain.translate(_LEET_L).translate(_LEET))):
+    leet, leet_l = plain.translate(_LEET), plain.translate(_LEET_L).translate(_LEET)
+    for letters in dict.fromkeys((token, plain, leet, leet_l)):  # the token itself may be of another script
         yield letters
         if _RUN.search(letters):
             yield _RUN.sub(r"\1\1", letters)
@@ -225,7 +228,7 @@ def _changes(text: str, vocabulary: Vocabulary) -> Iterator[tuple[int, int, str]
         letters = "".join(c for c in match.group() if c.isalnum())
         if len(letters) > _LONGEST_SPACED:
             continue
-        words = vocabulary.split(letters.translate(_LOOKALIKE).translate(_LEET))
+        words = vocabulary.split(letters) or vocabulary.split(letters.translate(_LOOKALIKE).translate(_LEET))
         if words:
             found.append((match.start(), match.end(), " ".join(words)))
     taken = [start for start, _, _ in found]

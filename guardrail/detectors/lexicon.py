@@ -20,7 +20,7 @@ import re2
 
 from guardrail.core.model import Context, Direction, Frame, Severity, Signal, Span, Subject, Time
 from guardrail.core.segments import boundaries
-from guardrail.core.text import Normal, Vocabulary, normalise, reveal
+from guardrail.core.text import Normal, Vocabulary, folded, normalise, reveal
 from guardrail.detectors.lexicon_load import Entry, load_entries
 from guardrail.detectors.lexicon_patterns import SCRIPTS
 
@@ -32,8 +32,9 @@ _HISTORY = 6
 """Earlier turns that may frame this one (a story begun, a part played)."""
 
 
+_STRETCHED = "".join(map(chr, (*range(0x61, 0x7B), *range(0x430, 0x450), 0x456, 0x457, *range(0x627, 0x64B))))
 _SUSPECT = re2.compile(
-    "|".join(f"{letter}{{3}}" for letter in "abcdefghijklmnopqrstuvwxyz")
+    "|".join(f"{letter}{{3}}" for letter in _STRETCHED)
     + r"|[\pL][0-9@$!|*][\pL]|[0-9@$!|*][a-z]{2}|(?:^|[^\pL])\pL[ .,_*-]{1,2}\pL[ .,_*-]{1,2}\pL(?:$|[^\pL])"
     + r"|[a-z][\x{370}-\x{52f}]|[\x{370}-\x{52f}][a-z]"
 )
@@ -206,8 +207,12 @@ def _words(entries: Iterable[Entry]) -> set[str]:
     for entry in entries:
         if entry.kind == "shows":
             for example in entry.match:
-                found.update("".join(c if c.isalpha() else " " for c in example.lower()).split())
+                found.update(_LETTERS.sub(" ", folded(example.lower())).split())
     return found
+
+
+_LETTERS = re.compile(r"[^\w\u0300-\u036f\u0900-\u0dff\u0e31-\u0e4e]+|[\d_]+")
+"""What stands between words. Vowel signs are part of theirs."""
 
 
 def _sentences(text: str) -> list[Span]:

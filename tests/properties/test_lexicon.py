@@ -15,7 +15,8 @@ from guardrail.shipped import POLICIES
 LEXICON = load_lexicon(POLICIES / "lexicon")
 PIECES = st.sampled_from(
     ["I want to", " die", " kill myself", "k i l l ", "mys3lf", ". ", ", ", "\n", "you should", " never", " leave me", " I am", " a human",
-     " therapy", " is useless", "’", "\u200b", "é", "🙃", "ё", " not", " ", "!", "d.i.e", "I'm", " tonight", "Ich will", " sterben"]
+     " therapy", " is useless", "’", "\u200b", "é", "🙃", "ё", " not", " ", "!", "d.i.e", "I'm", " tonight", "Ich will", " sterben",
+     "أريد", " أن أموت", "хочу", " умереееть", " у м е р е т ь", "मैं", " मरना चाहता हूँ", "死にたい", "我想死", "。", "؟", "죽고", "싶어"]
 )  # fmt: skip
 TEXTS = st.lists(PIECES, max_size=14).map("".join)
 

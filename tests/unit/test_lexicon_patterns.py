@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from guardrail.core.model import Context
+from guardrail.core.text import Vocabulary, normalise, reveal
 from guardrail.detectors import Lexicon, LexiconError, load_lexicon
 
 HEAD = "language: {language}\ndirection: inbound\n{more}shows:\n  - id: wish\n    signal: suicide\n    severity: 2\n"
@@ -94,3 +95,15 @@ def test_what_cannot_be_meant_is_refused_with_its_place(tmp_path: Path, more: st
         lexicon(tmp_path, "xx", "a", more)
     [told] = caught.value.problems
     assert problem.replace("1:1", "3:1") in told
+
+
+@pytest.mark.parametrize("hidden", ["хочу умереееть", "хочу у м е р е т ь", "ХОЧУ  УМЕРЕТЬЬЬЬ", "хочу у.м.е.р.е.т.ь"])
+def test_words_of_other_scripts_do_not_hide_either(hidden: str) -> None:
+    vocabulary = Vocabulary({"хочу", "умереть"})
+    found = reveal(normalise(hidden), vocabulary)
+    assert found is not None and " ".join(found.text.split()) == "хочу умереть"
+
+
+def test_latin_words_in_cyrillic_letters_are_still_found() -> None:
+    found = reveal(normalise("kill mуsеlf"), Vocabulary({"kill", "myself"}))
+    assert found is not None and found.text == "kill myself"
