@@ -7,6 +7,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import entry_points
+from time import perf_counter
 from typing import Protocol, cast
 
 from guardrail.core.events import Scan, Scanned
@@ -15,6 +16,8 @@ from guardrail.core.ports import Detector
 from guardrail.detectors.run import look
 
 WORKERS = 4
+AT_A_TIME = 0.01
+"""Seconds of looking before others have their turn."""
 PLUGINS = "guardrail.detectors"
 """Entry-point group: each entry is called without arguments and gives a ``Detector``."""
 
@@ -24,6 +27,18 @@ class Quiet(Protocol):
     it that is cut at its clauses."""
 
     def __call__(self, text: str, direction: Direction) -> bool: ...
+
+
+class _Fair:
+    """Lets others have their turn in the middle of much work: a long history may not make everybody wait."""
+
+    def __init__(self) -> None:
+        self._since = perf_counter()
+
+    async def turn(self) -> None:
+        if perf_counter() - self._since > AT_A_TIME:
+            await asyncio.sleep(0)
+            self._since = perf_counter()
 
 
 class Scanner:
@@ -51,7 +66,7 @@ class Scanner:
 
     async def scan(self, effect: Scan) -> Scanned:
         """Have every detector look at every cut."""
-        if self._is_quiet(effect):
+        if await self._is_quiet(effect):
             return Scanned(self._now())
         detectors = self._by_direction[effect.direction]
         context = Context(effect.direction, effect.history, effect.locale, effect.audience)
@@ -61,7 +76,12 @@ class Scanner:
 
     async def _column(self, detector: Detector, texts: list[str], context: Context) -> list[Finding]:
         if not detector.blocking:
-            return [look(detector, text, context) for text in texts]
+            fair = _Fair()
+            found = []
+            for text in texts:
+                found.append(look(detector, text, context))
+                await fair.turn()
+            return found
         late = Failed(detector.name, "deadline", detector.required)
         # A plug-in that hangs keeps its thread. When all hang, no more texts are put before them to pile up.
         if self._pool is None or len(self._hung) >= WORKERS:
@@ -75,7 +95,8 @@ class Scanner:
                 future.add_done_callback(self._hung.discard)
         return [job.result() if job in done else late for job in jobs]
 
-    def _is_quiet(self, effect: Scan) -> bool:
+    async def _is_quiet(self, effect: Scan) -> bool:
+        fair = _Fair()
         for quiet in self._quiet[effect.direction]:
             if quiet is None:
                 return False
@@ -83,6 +104,7 @@ class Scanner:
                 for look_ in effect.looks:
                     if not quiet(look_.text, effect.direction):
                         return False
+                    await fair.turn()
             except Exception:
                 return False  # the whole look will fail too, and say so
         return True

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -74,3 +76,20 @@ async def test_when_all_threads_hang_no_texts_pile_up_before_them() -> None:
     assert scanner._pool is not None and scanner._pool._work_queue.qsize() <= 2 * WORKERS
     release.set()
     scanner.close()
+
+
+async def test_a_long_history_lets_others_have_their_turn() -> None:
+    others: list[str] = []
+
+    def slowly(text: str) -> list[Signal]:
+        time.sleep(0.02)
+        return []
+
+    async def other() -> None:
+        others.append("answered")
+
+    waiting = asyncio.create_task(other())
+    looks = tuple(Look(f"user:{n}", "soup", 0, (4,), 0) for n in range(3))
+    await Scanner([Plugin("slow", False, slowly)], lambda: 5.0).scan(Scan("inbound", looks))
+    assert others == ["answered"], "while the history was looked at"
+    await waiting
