@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tests.fuzz import chats, files, texts
+from tests.fuzz import chats, continued, files, texts
 from tests.fuzz.shapes import SHAPES
 
 
@@ -32,6 +32,7 @@ def _of_chats() -> dict[str, Reader]:
 
 READERS: dict[str, Reader] = {
     **_of_chats(),
+    "request.continued": Reader(continued.request, 50),
     "request.any-path": Reader(chats.claimed, 50, 128),
     "request.damaged": Reader(chats.salvaged, 40),
     "request.compressed": Reader(texts.inflated, 60),

@@ -13,6 +13,7 @@ from tests.fuzz.shapes import SHAPES, Shape
 from tests.fuzz.supply import ODD
 
 _PLAIN, _VARIED = b"\x00", b"\x01"
+_PAIRS = ((0, 0), (0, 1), (1, 0), (3, 6), (6, 6), (7, 1), (2, 7))
 _FILES = {
     "file.any-mapping": files.YAML_SEED,
     "file.settings": files.SETTINGS_SEED,
@@ -83,6 +84,9 @@ def _paths() -> list[bytes]:
 
 _OTHERS = {
     "request.any-path": _paths,
+    "request.continued": lambda: [
+        bytes((n, k, *bytes(60), 1, a, b)) for n in range(3) for k in range(2) for a, b in _PAIRS
+    ],
     "request.damaged": lambda: list(_of_chat("request", SHAPES["openai-chat"])),
     "request.compressed": _packed,
     "text.normal": _texts,

@@ -106,6 +106,14 @@ def _asked_of_gemini(value: Any) -> Iterator[Any]:
             yield from at(content, "parts", "*", "text")
 
 
+def _asked_of_responses(value: Any) -> Iterator[Any]:
+    """The same: a thought that is sent back is nobody's turn."""
+    yield from _all("input", "instructions")(value)
+    for item in at(value, "input", "*"):
+        if isinstance(item, dict) and (item.get("role") is not None or item.get("type") != "reasoning"):
+            yield from _all("content", "content.*.text")(item)
+
+
 REPLIES: dict[str, Read] = {
     "openai-chat": _all(*_said_by_openai("message")),
     "anthropic": _all("content.*.text", "content.*.thinking"),
@@ -129,7 +137,7 @@ REQUESTS: dict[str, Read] = {
     "ollama-chat": _all("messages.*.content"),
     "ollama-generate": _all("prompt", "system"),
     "gemini": _asked_of_gemini,
-    "responses": _all("input", "input.*.content", "input.*.content.*.text", "instructions"),
+    "responses": _asked_of_responses,
     "json-events": _all("turns.*.content"),
     "json-lines": _all("turns.*.content"),
 }
