@@ -9,6 +9,7 @@ and only where a word of the lexicon comes out: ordinary text has no second read
 from __future__ import annotations
 
 import bisect
+import functools
 import re
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
@@ -87,12 +88,18 @@ def _slowly(text: str) -> Normal:
     starts: list[int] = []
     ends: list[int] = []
     for start, end in _clusters(text):
-        for char in unicodedata.normalize("NFKC", text[start:end].translate(_PLAIN)).translate(_PLAIN).lower():
-            if _INVISIBLE.match(char) is None:
-                out.append(char)
-                starts.append(start)
-                ends.append(end)
+        letters = _letters(text[start:end])
+        out.append(letters)
+        starts += [start] * len(letters)
+        ends += [end] * len(letters)
     return Normal("".join(out), tuple(starts), tuple(ends))
+
+
+@functools.lru_cache(maxsize=4096)
+def _letters(cluster: str) -> str:
+    """What a cluster is read as. Invisible characters go first: one between a letter and its mark keeps them apart."""
+    visible = _INVISIBLE.sub("", cluster.translate(_PLAIN))
+    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", visible).translate(_PLAIN).lower())
 
 
 def folded(source: str) -> str:

@@ -107,3 +107,10 @@ def test_words_of_other_scripts_do_not_hide_either(hidden: str) -> None:
 def test_latin_words_in_cyrillic_letters_are_still_found() -> None:
     found = reveal(normalise("kill mуsеlf"), Vocabulary({"kill", "myself"}))
     assert found is not None and found.text == "kill myself"
+
+
+@pytest.mark.parametrize("between", ["\u200b", "\x00", "\u2060\ufeff"])
+def test_nothing_invisible_keeps_a_letter_and_its_accent_apart(between: str) -> None:
+    reading = normalise(f"Je veux me tue{between}\u0301 x")
+    assert reading.text == "je veux me tué x"
+    assert reading.span(13, 14) == (13, 15 + len(between))
