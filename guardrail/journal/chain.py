@@ -15,6 +15,8 @@ import msgspec
 
 GENESIS = "0" * 64
 _MAC = b',"mac":"'
+_NOT_OURS = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+"""What reading a line raises that was never written by us."""
 _TAIL = len(_MAC) + 64 + len(b'"}')
 
 
@@ -83,7 +85,7 @@ def read(key: Key, line: bytes) -> Entry:
     sealed = tail.startswith(_MAC) and hmac.compare_digest(tail[len(_MAC) : -2], key.record(body).encode())
     try:
         found = _line.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _NOT_OURS:
         return Entry(0, "", "", "", False)
     return Entry(found.n, found.prev, found.mac, found.kind, sealed, found.reason)
 
@@ -104,7 +106,7 @@ def read_heads(key: Key, raw: bytes) -> tuple[Head, int] | None:
     """The head and segment that were signed; ``None`` when this was not signed with our key."""
     try:
         found = msgspec.json.decode(raw, type=_Heads)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except _NOT_OURS:
         return None
     body = msgspec.json.encode(_Heads(found.n, found.last, found.segment))
     if not hmac.compare_digest(found.mac.encode(), key.heads(body).encode()):

@@ -243,7 +243,7 @@ def journal(data: bytes) -> None:
     report = verify(folder, KEY)
     same = found == records and _means_the_same(signed, heads)
     assert report.ok == same, "only an untouched journal is said to be so"
-    assert report.entries >= found.count(records) * COUNT, "every genuine record is counted"
+    assert report.entries >= COUNT or not found.startswith(records), "every genuine record is counted"
     Journal.open(folder, KEY, lambda: 1_800_000_001.0).close()
     again = verify(folder, KEY)
     assert again.ok or not same, "a journal that was whole is whole after a restart"

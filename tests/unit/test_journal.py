@@ -144,6 +144,15 @@ def test_an_altered_record_is_named(tmp_path: Path) -> None:
     assert report.text == "00000001.jsonl:3: record 3 was altered"
 
 
+def test_a_stranger_s_line_that_is_nested_deeply_is_named_and_stops_no_check_and_no_start(tmp_path: Path) -> None:
+    written(tmp_path, 3)
+    segment(tmp_path).write_bytes(b"".join(lines(tmp_path)) + b'{"x":' + b"[" * 5000 + b"]" * 5000 + b"}\n")
+    assert kinds(verify(tmp_path, KEY)) == [("altered", 4, 1)]
+    (tmp_path / "journal" / "heads.json").write_bytes(b'{"x":' + b"[" * 5000)
+    assert not verify(tmp_path, KEY).ok
+    written(tmp_path, 1)
+
+
 def test_records_taken_out_are_named(tmp_path: Path) -> None:
     written(tmp_path, 6)
     found = lines(tmp_path)
