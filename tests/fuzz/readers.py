@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
-from tests.fuzz import chats, continued, files, texts
+from tests.fuzz import chats, continued, files, records, texts
 from tests.fuzz.shapes import SHAPES
 
 
@@ -45,7 +45,7 @@ READERS: dict[str, Reader] = {
     "file.lexicon": Reader(files.lexicon_file, 6, 300),
     "file.policy": Reader(files.policy, 1, 300),
     "file.resources": Reader(files.resources, 6, 300),
-    "file.journal": Reader(files.journal, 10, 300),
-    "file.spool": Reader(files.spooled, 15, 300),
-    "file.secret": Reader(files.secret, 10, 64),
+    "file.journal": Reader(records.journal, 10, 300),
+    "file.spool": Reader(records.spooled, 15, 300),
+    "file.secret": Reader(records.secret, 10, 64),
 }

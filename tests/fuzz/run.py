@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import importlib.util
 import os
 import re
 import subprocess
@@ -52,6 +53,9 @@ def main() -> int:
     if given.minimise is not None:
         sys.stdout.buffer.write(smallest(names[0], given.minimise.read_bytes()))
         return 0
+    if importlib.util.find_spec("atheris") is None:
+        print("fuzz: Atheris is not here; it is for x86_64 and Python 3.11 to 3.13: make dev", file=sys.stderr)
+        return 2
     out = given.out or Path(tempfile.mkdtemp(prefix="fuzz-"))
     whole = sum(READERS[name].share for name in names)
     rows = []

@@ -7,7 +7,7 @@ import json
 import zlib
 from collections.abc import Iterator
 
-from tests.fuzz import files, texts
+from tests.fuzz import files, records, texts
 from tests.fuzz.readers import READERS
 from tests.fuzz.shapes import SHAPES, Shape
 from tests.fuzz.supply import ODD
@@ -94,7 +94,7 @@ _OTHERS = {
     "text.lexicon": _texts,
     "text.redacted": _texts,
     "file.journal": lambda: [bytes((n, a, 1, at, 20, a)) for n in range(4) for a in range(8) for at in (0, 90, 200)],
-    "file.spool": lambda: [files.SPOOL_SEED, files.SPOOL_SEED[:20], b"{}", b"[]", b'{"id":' + b"[" * 1500],
+    "file.spool": lambda: [records.SPOOL_SEED, records.SPOOL_SEED[:20], b"{}", b"[]", b'{"id":' + b"[" * 1500],
     "file.secret": lambda: [b"x" * 43, b"x" * 43 + b"\n", b"", b"short", b" " * 20, b"\xff" * 20],
 }
 

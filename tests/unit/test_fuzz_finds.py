@@ -25,7 +25,7 @@ OPEN = {
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(files, "_folder", lambda: tmp_path)
+    monkeypatch.setattr(files, "folder", lambda: tmp_path)
 
 
 @pytest.mark.parametrize("name", READERS)
