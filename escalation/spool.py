@@ -30,10 +30,16 @@ class Spool:
         path = self._folder / f"{urllib.parse.quote(new.id, safe='')}.json"
         draft = path.with_suffix(".tmp")
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with open(descriptor, "wb") as file:
-            file.write(msgspec.json.encode(new))
-            file.flush()
-            os.fsync(descriptor)
+        try:
+            with open(descriptor, "wb") as file:
+                file.write(msgspec.json.encode(new))
+                file.flush()
+                os.fsync(descriptor)
+        except OSError:
+            # Left behind, the next start would take it for a case that was lost, and alarm a human.
+            with contextlib.suppress(OSError):
+                draft.unlink()
+            raise
         draft.rename(path)
         self._sync()
 

@@ -216,6 +216,19 @@ async def test_a_writer_killed_in_the_middle_leaves_nothing_behind_that_is_lost(
     assert desk.health().unreadable == 1
 
 
+def test_a_case_the_disk_had_no_room_for_is_not_taken_for_a_lost_one_at_the_next_start(tmp_path: Path) -> None:
+    spool = Spool(tmp_path / "spool")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, before[1]))
+    try:
+        with pytest.raises(OSError):
+            spool.put(new())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    again = Spool(tmp_path / "spool")
+    assert (again.waiting(), again.unreadable()) == ([], 0)
+
+
 def test_an_id_never_leads_out_of_the_spool(tmp_path: Path) -> None:
     Spool(tmp_path / "deep" / "spool").put(new("../../up"))
     Spool(tmp_path / "deep" / "spool").put(new(".."))
