@@ -88,7 +88,7 @@ def _slowly(text: str) -> Normal:
     starts: list[int] = []
     ends: list[int] = []
     for start, end in _clusters(text):
-        letters = _letters(text[start:end])
+        letters = _letters(_INVISIBLE.sub("", text[start:end]))
         out.append(letters)
         starts += [start] * len(letters)
         ends += [end] * len(letters)
@@ -97,9 +97,8 @@ def _slowly(text: str) -> Normal:
 
 @functools.lru_cache(maxsize=4096)
 def _letters(cluster: str) -> str:
-    """What a cluster is read as. Invisible characters go first: one between a letter and its mark keeps them apart."""
-    visible = _INVISIBLE.sub("", cluster.translate(_PLAIN))
-    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", visible).translate(_PLAIN).lower())
+    """What a cluster is read as. What is invisible has gone: between a letter and its mark it keeps them apart."""
+    return _INVISIBLE.sub("", unicodedata.normalize("NFKC", cluster.translate(_PLAIN)).translate(_PLAIN).lower())
 
 
 def folded(source: str) -> str:
@@ -110,16 +109,16 @@ def folded(source: str) -> str:
 def _clusters(text: str) -> Iterator[Span]:
     """Stretches that compose: a code point and the combining marks after it, invisible ones left out."""
     start = -1
-    end = 0
+    end = size = 0
     for at, char in enumerate(text):
         if _INVISIBLE.match(char):
             continue
-        if start >= 0 and unicodedata.combining(char) and at - start < _LONGEST_CLUSTER:
-            end = at + 1
+        if start >= 0 and unicodedata.combining(char) and size < _LONGEST_CLUSTER:
+            end, size = at + 1, size + 1
             continue
         if start >= 0:
             yield (start, end)
-        start, end = at, at + 1
+        start, end, size = at, at + 1, 1
     if start >= 0:
         yield (start, end)
 
