@@ -269,8 +269,9 @@ class Exchange:
 
     @property
     def _cares(self) -> bool:
-        """Whether a failure must be answered humanely: enforcing, and the person is in crisis or not yet calm."""
-        return self._terms.enforce and needs_care(self._state.trajectory, self.verdict)
+        """Whether a failure must be answered humanely: enforcing, and the person is in crisis or not yet calm, or
+        what is remembered of them could not be asked for."""
+        return self._terms.enforce and (self._opened.store_failed or needs_care(self._state.trajectory, self.verdict))
 
     @property
     def action(self) -> Action:

@@ -189,10 +189,14 @@ def test_guidance_reaches_the_chatbot_where_the_operator_said(guarded: Proxy, bo
 
 
 def test_what_cannot_be_read_is_refused_in_the_chatbots_own_error_shape(guarded: Proxy, bot: Any) -> None:
-    for request in ({"msg": CRISIS}, {"message": [CRISIS]}, {"message": "hi", "Message": CRISIS}):
-        refused = httpx.post(f"{guarded.url}/lines", json=request)
-        assert refused.status_code == 400 and "could not be read" in refused.json()["detail"]["message"]
-        assert CRISIS not in refused.text
+    for said in (ORDINARY, CRISIS):
+        for request in ({"msg": said}, {"message": [said]}, {"message": "hi", "Message": said}):
+            refused = httpx.post(f"{guarded.url}/lines", json=request)
+            assert said not in refused.text
+            if said == CRISIS:
+                assert refused.status_code == 200 and "suicide" in refused.text, "what was still heard is answered"
+            else:
+                assert refused.status_code == 400 and "could not be read" in refused.json()["detail"]["message"]
     assert bot.seen == []
     for script in (
         lambda b, _: b.whole(b'{"other":"Soup"}'),
