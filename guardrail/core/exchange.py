@@ -98,6 +98,7 @@ class Exchange:
         self._attempts = 0
         self._parting: Verdict | None = None
         self._saved: State | None = None
+        self._earlier = Episode()
         self._opened_cases: set[str] = set()
         self._pieces: tuple[Piece, ...] = ()
 
@@ -186,6 +187,7 @@ class Exchange:
             spoken=spoken,
             store_failed=self._opened.store_failed,
         )
+        self._earlier = judged.earlier
         return judged.verdict, judged.state
 
     @property
@@ -213,7 +215,10 @@ class Exchange:
                 self._state, episode=msgspec.structs.replace(self._state.episode, shadow=True)
             )
         self._saved = self._state
-        self._out.append(SaveState(self._state, self._durable))
+        if self._terms.enforce and not {"replace", "handoff", "support"}.isdisjoint(verdict.actions):
+            # Answered is who has got the answer: whoever asks again because the proxy died meanwhile is answered again.
+            self._saved = msgspec.structs.replace(self._state, episode=self._earlier)
+        self._out.append(SaveState(self._saved, self._durable))
         self._out.append(Record(verdict, self._terms.enforce))
         if self._answers(verdict):
             self._answer(self._compose(verdict))
@@ -536,10 +541,12 @@ class Exchange:
         self.phase = "done"
 
     def _remember_reply(self) -> None:
-        """What the reply adds to what is remembered: its part in patterns over turns, its cases."""
-        if self._reply is None:
+        """What the reply adds to what is remembered: that it was given, its part in patterns over turns, its cases."""
+        if self._saved is None:
             return
-        state = msgspec.structs.replace(self._state, drift=self._reply.remembered().drift)
+        state = self._state
+        if self._reply is not None:
+            state = msgspec.structs.replace(state, drift=self._reply.remembered().drift)
         if state != self._saved:
             self._state = self._saved = state
             self._out.append(SaveState(state, durable=False))

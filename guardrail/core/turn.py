@@ -12,10 +12,11 @@ from guardrail.core.model import OUTBOUND_SIGNALS, Audience, Direction, Failed, 
 
 
 class Judged(msgspec.Struct, frozen=True):
-    """A verdict, and the conversation's state once it has been acted on."""
+    """A verdict, and the conversation's state once it has been acted on. ``earlier`` is the episode before it."""
 
     verdict: Verdict
     state: State
+    earlier: Episode = Episode()
 
 
 def judge(
@@ -77,7 +78,7 @@ def _remember(verdict: Verdict, before: State, view: View, signals: Sequence[Sig
         audience=view.audience,
         language=_language(signals) or before.language,
     )
-    return Judged(verdict, after)
+    return Judged(verdict, after, before.episode)
 
 
 def _episode(before: Episode, verdict: Verdict, signals: Sequence[Signal]) -> Episode:

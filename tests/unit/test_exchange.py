@@ -79,6 +79,23 @@ def test_one_authored_reply_an_episode_then_the_bot_goes_on_steered() -> None:
     assert p.seen(Commit), "fresh evidence still reaches the case"
 
 
+def test_an_answer_that_never_left_is_given_when_the_person_asks_again() -> None:
+    first, last = pump().open(("user", "I DIE4")).seen(SaveState)
+    killed, answered = first.state, last.state  # type: ignore[attr-defined]
+    assert killed.trajectory.latch == 4 and killed.cases, "in care, and its case is known, whatever comes"
+    assert "FOUR" in said(pump().open(("user", "I DIE4"), state=killed).body)
+    assert pump().open(("user", "I DIE4"), state=answered).seen(SendUpstream)
+
+
+def test_help_that_never_left_is_offered_when_the_person_asks_again() -> None:
+    p = pump().open(("user", "DIE2"))
+    [before] = p.seen(SaveState)
+    after = p.answer([openai_stream(["I hear you."])]).seen(SaveState)[-1]
+    states = [saved.state for saved in (before, after)]  # type: ignore[attr-defined]
+    again = [pump().open(("user", "DIE2"), state=s).answer([openai_stream(["I hear you."])]) for s in states]
+    assert ["HELP" in said(p.body) for p in again] == [True, False]
+
+
 def test_rising_urgency_is_answered_again() -> None:
     p = pump().open(("user", "I DIE4"), state=LATCHED)
     assert "FOUR" in said(p.body)
