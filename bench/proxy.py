@@ -1,185 +1,118 @@
 """The proxy beside a bare pass-through: same core, same upstream, one run. ``python -m bench.proxy``.
 
-The proxy and the yardstick take turns on one core; the chatbot and the load share the other. What is
-reported are ratios, which travel between machines better than rates do. Exit 1 when a target is missed.
+The proxy and the yardstick take turns on one core; the chatbot and the load share the other. What counts
+are ratios, which travel between machines better than rates do. Exit 1 when a target is missed.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import contextlib
-import os
-import platform
-import shutil
-import socket
-import statistics
-import subprocess
-import sys
 import tempfile
-import time
-import urllib.request
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from statistics import median
 
-from bench.load import Measured, measure
+from bench.client import Connection
+from bench.dialects import OWN, WIRES
+from bench.load import Make, Measured, measure, numbers
+from bench.processes import Server, chatbot, guardrail, pass_through, stay_on_the_load_core
+from bench.sample import WORDS, turns
+from bench.table import Row, at_least, at_most, main, say
+from bench.wire import Wire
 
-TARGETS = {"json": 0.6, "sse": 0.6}
+LEAST = 0.6
+"""Of the pass-through's rate, in requests and in events of streams."""
 START_WITHIN = 2.0
 RESIDENT_MB = 150.0
+CONNECTIONS = {False: 32, True: 8}
+
+Servers = Mapping[str, Server]
+Found = Mapping[str, Sequence[Measured]]
 
 
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+def maker(wire: Wire, streamed: bool) -> Make:
+    return lambda number: wire.request(turns(number), streamed)
 
 
-@contextlib.contextmanager
-def process(core: int, command: list[str], port: int, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
-    pinned = ["taskset", "-c", str(core), *command] if shutil.which("taskset") else command
-    child = subprocess.Popen(
-        pinned, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    try:
-        _await_port(port, child)
-        yield child
-    finally:
-        child.terminate()
-        child.wait(20)
+async def check(server: Server, wire: Wire, streamed: bool, guarded: bool) -> None:
+    """What is compared must be the same work: a whole answer, looked at or not. Raises ``RuntimeError``."""
+    async with Connection(server.port) as connection:
+        head, body = await connection.whole(maker(wire, streamed)(next(numbers)))
+    if streamed and body.count(wire.mark) != len(wire.stream(WORDS)):
+        raise RuntimeError(f"{wire.name}: events were lost")
+    if guarded != (b"x-guardrail-action: pass" in head.lower()):
+        raise RuntimeError(f"{wire.name}: the proxy did not guard this, or did not let it pass")
 
 
-def _await_port(port: int, child: subprocess.Popen[bytes]) -> None:
-    for _ in range(2000):
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 0.1):
-            return
-        if child.poll() is not None:
-            raise SystemExit(f"a process ended at once with {child.returncode}")
-        time.sleep(0.005)
-    raise SystemExit("a process did not begin to listen")
-
-
-def resident_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS")) / 1024
-
-
-def serve_command(upstream: int, port: int, data: str) -> list[str]:
-    return [
-        sys.executable, "-m", "guardrail.cli", "serve", "--upstream", f"http://127.0.0.1:{upstream}",
-        "--listen", f"127.0.0.1:{port}", "--data", data,
-    ]  # fmt: skip
-
-
-def ready_after(port: int, begun: float) -> float:
-    while True:
-        with (
-            contextlib.suppress(OSError),
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/guardrail/health/ready", timeout=1),
-        ):
-            return time.monotonic() - begun
-        time.sleep(0.005)
-
-
-Servers = dict[str, tuple[int, int]]
-"""Name to port and process id."""
-
-
-def cpu_seconds(pid: int) -> float:
-    """Processor time a process has used."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def rounds(
-    servers: Servers, *, streamed: bool, seconds: float, times: int, connections: int
-) -> dict[str, list[Measured]]:
+def rounds(servers: Servers, wire: Wire, streamed: bool, seconds: float, times: int) -> Found:
     """Take turns, so that a slow moment of the machine meets both."""
     found: dict[str, list[Measured]] = {name: [] for name in servers}
+    for name, server in servers.items():
+        asyncio.run(check(server, wire, streamed, guarded=name == "guardrail"))
     for turn in range(times):
-        for name, (port, pid) in servers.items():
-            print(f"  {'sse ' if streamed else 'json'} round {turn + 1}/{times}: {name}", file=sys.stderr)
-            before = cpu_seconds(pid)
-            measured = asyncio.run(measure(port, streamed=streamed, seconds=seconds, connections=connections))
-            measured.cpu = (cpu_seconds(pid) - before) / max(1, measured.work)
-            found[name].append(measured)
+        for name, server in servers.items():
+            say(f"{wire.name} {'stream' if streamed else 'json'} round {turn + 1}/{times}: {name}")
+            found[name].append(
+                measure(
+                    server,
+                    maker(wire, streamed),
+                    mark=wire.mark if streamed else b"",
+                    seconds=seconds,
+                    connections=CONNECTIONS[streamed],
+                )
+            )
     return found
 
 
-def main() -> int:
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument("--seconds", type=float, default=4.0)
-    options.add_argument("--rounds", type=int, default=5)
-    arguments = options.parse_args()
-    cores = sorted(os.sched_getaffinity(0))
-    load_core, core = cores[0], cores[-1]
-    os.sched_setaffinity(0, {load_core})
-    stub, bare, guarded = free_port(), free_port(), free_port()
+def middle(found: Sequence[Measured], field: str) -> float:
+    return float(median(getattr(measured, field) for measured in found))
+
+
+def row(wire: Wire, streamed: bool, found: Found) -> Row:
+    ours, bare = found["guardrail"], found["pass-through"]
+    times = "; ".join(
+        f"{name} {middle(m, 'p50') * 1e3:.1f}/{middle(m, 'p99') * 1e3:.1f} ms"
+        for name, m in (("p50/p99", ours), ("bare", bare))
+    )
+    cpu = f"{middle(ours, 'cpu') * 1e6:.0f} µs, bare {middle(bare, 'cpu') * 1e6:.0f}"
+    rate = f"{middle(ours, 'rate'):.0f}/s, bare {middle(bare, 'rate'):.0f}"
+    what = f"{wire.name}, {'events of a stream' if streamed else 'JSON'}, against a bare pass-through"
+    return at_least(what, middle(ours, "rate") / middle(bare, "rate"), LEAST, f" ({rate}; {times}; cpu {cpu})")
+
+
+def compare(wires: Sequence[Wire], seconds: float, times: int) -> list[Row]:
     with (
         tempfile.TemporaryDirectory() as data,
-        process(load_core, [sys.executable, "-m", "bench.stub", str(stub)], stub),
-        process(
-            core,
-            [
-                sys.executable,
-                "-m",
-                "uvicorn",
-                "bench.passthrough:app",
-                "--port",
-                str(bare),
-                "--no-access-log",
-                "--log-level",
-                "error",
-            ],
-            bare,
-            BENCH_UPSTREAM=f"http://127.0.0.1:{stub}",
-        ) as yardstick,
+        chatbot() as upstream,
+        pass_through(upstream) as bare,
+        guardrail(upstream, data, json_dialect=[OWN]) as ours,
     ):
-        begun = time.monotonic()
-        with process(core, serve_command(stub, guarded, data), guarded) as child:
-            started = ready_after(guarded, begun)
-            servers = {"pass-through": (bare, yardstick.pid), "guardrail": (guarded, child.pid)}
-            rounds(servers, streamed=False, seconds=1, times=1, connections=32)
-            json_ = rounds(servers, streamed=False, seconds=arguments.seconds, times=arguments.rounds, connections=32)
-            sse = rounds(servers, streamed=True, seconds=arguments.seconds, times=arguments.rounds, connections=8)
-            memory = resident_mb(child.pid)
-    return report(json_, sse, started, memory)
+        servers = {"pass-through": bare, "guardrail": ours}
+        for server in servers.values():
+            measure(server, maker(wires[0], False), seconds=min(1.0, seconds), connections=8)  # both warm
+        rows = [
+            row(wire, streamed, rounds(servers, wire, streamed, seconds, times))
+            for wire in wires
+            for streamed in (False, True)
+        ]
+        rows.append(at_most("from the start until ready", ours.ready, START_WITHIN, " s"))
+        rows.append(at_most("resident memory of the proxy after it", ours.resident_mb, RESIDENT_MB, " MB"))
+    return rows
 
 
-def report(json_: dict[str, list[Measured]], sse: dict[str, list[Measured]], started: float, memory: float) -> int:
-    def middle(found: list[Measured], field: str) -> float:
-        return float(statistics.median(getattr(m, field) for m in found))
+def run(arguments: argparse.Namespace) -> list[Row]:
+    stay_on_the_load_core()
+    wires = list(WIRES.values()) if arguments.dialect == "all" else [WIRES[arguments.dialect]]
+    return compare(wires, arguments.seconds, arguments.rounds)
 
-    ratio_json = middle(json_["guardrail"], "rate") / middle(json_["pass-through"], "rate")
-    ratio_sse = middle(sse["guardrail"], "events") / middle(sse["pass-through"], "events")
-    print(
-        f"{time.strftime('%Y-%m-%d')}  {platform.machine()}  {os.cpu_count()} cores  Python {platform.python_version()}"
-    )
-    for name in ("pass-through", "guardrail"):
-        print(
-            f"{name:13} json {middle(json_[name], 'rate'):8.0f} req/s  p50 {middle(json_[name], 'p50') * 1e3:6.2f} ms"
-            f"  p99 {middle(json_[name], 'p99') * 1e3:6.2f} ms   sse {middle(sse[name], 'events'):9.0f} events/s"
-        )
-    print(
-        f"ratio         json {ratio_json:.2f} (target {TARGETS['json']})"
-        f"   sse {ratio_sse:.2f} (target {TARGETS['sse']})"
-    )
-    cpu = {name: (middle(json_[name], "cpu") * 1e6, middle(sse[name], "cpu") * 1e6) for name in json_}
-    print(
-        f"cpu           json {cpu['guardrail'][0]:.0f} us a request (pass-through {cpu['pass-through'][0]:.0f})"
-        f"   sse {cpu['guardrail'][1]:.0f} us an event (pass-through {cpu['pass-through'][1]:.0f})"
-    )
-    print(
-        f"start to ready {started:.2f} s (target {START_WITHIN})   resident {memory:.0f} MB (target {RESIDENT_MB:.0f})"
-    )
-    good = (
-        ratio_json >= TARGETS["json"]
-        and ratio_sse >= TARGETS["sse"]
-        and started <= START_WITHIN
-        and memory <= RESIDENT_MB
-    )
-    return 0 if good else 1
+
+def options() -> argparse.ArgumentParser:
+    made = argparse.ArgumentParser(description=__doc__)
+    made.add_argument("--dialect", choices=[*WIRES, "all"], default="openai-chat")
+    made.add_argument("--seconds", type=float, default=4.0)
+    made.add_argument("--rounds", type=int, default=5)
+    return made
 
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(main(options(), run))
