@@ -6,8 +6,9 @@ import asyncio
 import os
 import sys
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 from time import perf_counter, process_time
 
 import msgspec
@@ -15,6 +16,7 @@ import msgspec
 from bench.dialects import OPENAI
 from bench.processes import resident_mb
 from bench.sample import REPLY
+from bench.texts import GROUPS, texts
 from guardrail import shipped
 from guardrail.core.conversation import State
 from guardrail.core.events import (
@@ -40,27 +42,7 @@ from guardrail.server.scanner import Scanner
 
 AT = 100.0
 STRETCH = 60
-TEXTS: Mapping[str, Mapping[str, str]] = {
-    "English": {
-        "en": "What could I cook this week without much work? I am home late most days and have only one pot.",
-    },
-    "German, Spanish, French": {
-        "de": "Was kann ich diese Woche ohne viel Arbeit kochen? Ich komme spät heim und habe nur einen Topf.",
-        "es": "¿Qué puedo cocinar esta semana sin mucho trabajo? Llego tarde a casa y solo tengo una olla.",
-        "fr": "Que puis-je cuisiner cette semaine sans trop d'effort ? Je rentre tard et je n'ai qu'une casserole.",
-    },
-    "other languages": {
-        "it": "Cosa posso cucinare questa settimana senza troppa fatica? Torno tardi e ho una sola pentola.",
-        "pt": "O que posso cozinhar esta semana sem muito trabalho? Chego tarde em casa e só tenho uma panela.",
-        "tr": "Bu hafta fazla uğraşmadan ne pişirebilirim? Eve geç geliyorum ve yalnızca bir tencerem var.",
-        "ar": "ماذا يمكنني أن أطبخ هذا الأسبوع دون عناء كبير؟ أعود إلى البيت متأخرا وعندي قدر واحدة فقط.",
-    },
-    "a wish to die, English and Spanish": {
-        "en": "I want to die, I am so tired.",
-        "es": "Quiero morirme, no puedo más.",
-    },
-}
-"""What the person says, by the group it is counted in."""
+"""Exchanges that are timed together."""
 
 
 class Timed(msgspec.Struct):
@@ -106,25 +88,25 @@ class Judge:
         return ()
 
 
-async def _cost(judge: Judge, texts: Sequence[str], seconds: float) -> float:
-    """Microseconds an exchange: the best of some short stretches, which nothing disturbed."""
-    found: list[float] = []
+async def _cost(judge: Judge, group: str, seconds: float) -> float:
+    """Microseconds an exchange: the middle of many short stretches."""
+    said, found = texts(group), list[float]()
     end = perf_counter() + seconds
     while perf_counter() < end or not found:
         begun = process_time()
-        for at in range(STRETCH):
-            await judge.exchange(texts[at % len(texts)])
+        for _ in range(STRETCH):
+            await judge.exchange(next(said))
         found.append((process_time() - begun) / STRETCH * 1e6)
-    return min(found)
+    return median(found)
 
 
 async def _timed(files: list[Path], seconds: float) -> Timed:
     begun = process_time()
     judge = Judge(files)
     load = process_time() - begun
-    for group in TEXTS.values():
-        await _cost(judge, list(group.values()), 0)  # warm
-    cost = {name: await _cost(judge, list(group.values()), seconds) for name, group in TEXTS.items()}
+    for group in GROUPS:
+        await _cost(judge, group, 0)  # warm
+    cost = {group: await _cost(judge, group, seconds) for group in GROUPS}
     return Timed(load, resident_mb(os.getpid()), cost)
 
 

@@ -14,9 +14,10 @@ from statistics import median
 
 import msgspec
 
-from bench.judged import TEXTS, Timed, files
+from bench.judged import Timed, files
 from bench.processes import CORE
 from bench.table import Row, at_most, main, say
+from bench.texts import GROUPS
 
 MOST = 1.2
 FOUR = ("en", "de", "es", "fr")
@@ -30,9 +31,9 @@ def timed(languages: Sequence[str], seconds: float) -> Timed:
 def rows(few: Sequence[Timed], all_: Sequence[Timed]) -> list[Row]:
     """One row a group of texts, then what a set costs once."""
     found = []
-    for name in TEXTS:
-        ours, theirs = (min(t.cost[name] for t in each) for each in (all_, few))
-        found.append(at_most(f"judged in {name}, all languages against four", ours / theirs, MOST, " ×",
+    for name in GROUPS:
+        ours, theirs = (median(t.cost[name] for t in each) for each in (all_, few))
+        found.append(at_most(f"judged, {name}: all languages against four", ours / theirs, MOST, " ×",
                              f" ({ours:.0f} µs, {theirs:.0f})"))  # fmt: skip
     load, resident = (
         [median(getattr(t, field) for t in each) for each in (all_, few)] for field in ("load", "resident")
