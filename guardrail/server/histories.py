@@ -42,6 +42,7 @@ class Known(msgspec.Struct):
     body: bytes
     messages: tuple[Message, ...]
     at: float
+    preface: int = 0
     user: str | None = None
     trail: Trail | None = None
 
@@ -75,7 +76,7 @@ class Histories:
             bounds, known = _bounds(dialect, _short(base, body)), len(base.body) + 1 - base.begin
         if bounds is None:
             return Read(chat, base)
-        kept = Known(dialect.name, bounds[0], body[: bounds[1] + known], chat.messages, at)
+        kept = Known(dialect.name, bounds[0], body[: bounds[1] + known], chat.messages, at, chat.preface)
         self._keep(place, kept, base)
         return Read(chat, base, kept)
 
@@ -114,6 +115,9 @@ def _continued(dialect: Dialect, known: Known, body: bytes) -> Chat | None:
         new = dialect.read_request(_short(known, body))
     except Refusal:
         return None  # its refusal is to be about the whole
+    preface = new.messages[: new.preface]
+    if preface != known.messages[: known.preface] or len(preface) == len(new.messages):
+        return None  # what stands elsewhere has changed; or there is nothing new, and a comma too many
     return msgspec.structs.replace(new, messages=(*known.messages, *new.messages[new.preface :]))
 
 

@@ -16,12 +16,6 @@ FINDS = Path(__file__).resolve().parents[1] / "fuzz" / "finds"
 SLOW = {"file.policy": 12, "text.redacted": 12}
 """Of these only so many seeds are tried here, at even distances; the fuzzer tries them all."""
 
-OPEN = {
-    "nothing-after-the-comma-72d9277c": "a list of messages that ends in a comma is read where it should be refused",
-    "system-after-the-messages-cd269b8a": "instructions after the messages are kept from an earlier request",
-}
-"""Finds whose cure is still to come, by file: what each of them does."""
-
 
 @pytest.fixture(autouse=True)
 def _own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,9 +35,7 @@ def test_what_the_fuzzer_begins_with_keeps_the_laws(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", sorted(FINDS.glob("*/*")), ids=lambda path: f"{path.parent.name}/{path.name}")
-def test_what_once_failed_keeps_the_laws(path: Path, request: pytest.FixtureRequest) -> None:
-    if path.name in OPEN:
-        request.applymarker(pytest.mark.xfail(reason=OPEN[path.name], strict=False))
+def test_what_once_failed_keeps_the_laws(path: Path) -> None:
     READERS[path.parent.name].check(path.read_bytes())
 
 
