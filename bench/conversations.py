@@ -64,7 +64,6 @@ def warm(ours: Server) -> None:
 
 
 def hold(ours: Server, count: int) -> list[Row]:
-    warm(ours)
     before, begun = ours.resident_mb, perf_counter()
     asyncio.run(_hold(ours.port, range(count)))
     took, after = perf_counter() - begun, ours.resident_mb
@@ -80,6 +79,7 @@ def run(arguments: argparse.Namespace) -> list[Row]:
     stay_on_the_load_core()
     with tempfile.TemporaryDirectory() as data, chatbot() as upstream:
         with guardrail(upstream, data) as ours:
+            warm(ours)
             rows = hold(ours, arguments.conversations)
         stored = kept(data)
     told = arguments.conversations + WARM

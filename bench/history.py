@@ -63,25 +63,27 @@ def cost(server: Server, length: int, conversations: int) -> float:
     return (server.cpu_seconds - before) / (conversations * TURNS) * 1e6
 
 
-def compare(servers: Mapping[str, Server], conversations: int, times: int) -> list[Row]:
+def compare(
+    servers: Mapping[str, Server], conversations: int, times: int, lengths: Sequence[int] = LENGTHS
+) -> list[Row]:
     found: dict[tuple[str, int], list[float]] = {}
     for turn in range(times):
-        for length in LENGTHS:
+        for length in lengths:
             for name, server in servers.items():
                 say(f"{length} messages, round {turn + 1}/{times}: {name}")
                 found.setdefault((name, length), []).append(cost(server, length, conversations))
     costs = {key: median(values) for key, values in found.items()}
-    ours = {length: costs["guardrail", length] - costs["pass-through", length] for length in LENGTHS}
+    ours = {length: costs["guardrail", length] - costs["pass-through", length] for length in lengths}
     rows = [
         Row(
             f"a request with {length:,} messages of history, over the pass-through",
             f"{ours[length]:.0f} µs (in all {costs['guardrail', length]:.0f}, bare "
             f"{costs['pass-through', length]:.0f})",
         )
-        for length in LENGTHS
+        for length in lengths
     ]
-    ratio = ours[LENGTHS[-1]] / ours[LENGTHS[0]]
-    return [*rows, at_most(f"{LENGTHS[-1]:,} messages against {LENGTHS[0]}", ratio, MOST, " ×")]
+    ratio = ours[lengths[-1]] / max(1.0, ours[lengths[0]])
+    return [*rows, at_most(f"{lengths[-1]:,} messages against {lengths[0]}", ratio, MOST, " ×")]
 
 
 def run(arguments: argparse.Namespace) -> list[Row]:

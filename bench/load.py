@@ -33,7 +33,8 @@ async def _worker(port: int, make: Make, mark: bytes, end: float, latencies: lis
     """Requests one after the other. How many times ``mark`` came, or, where it is empty, how many requests."""
     done = 0
     async with Connection(port) as connection:
-        while perf_counter() < end:
+        begun = 0.0
+        while begun < end:
             begun = perf_counter()
             await connection.ask(make(next(numbers)))
             marks = [part.count(mark) async for part in connection.body()]
