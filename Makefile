@@ -1,6 +1,7 @@
 # make demo   the same chatbot with and without the guardrail (make demo ARGS=--once ends by itself)
 # make test   everything that must hold; needs nothing but python3.11, make and git
 # make fuzz   every reader against what a fuzzer thinks of (make fuzz ARGS='--inputs 10000 --reader stream')
+# make bench  what the proxy costs, beside a bare pass-through (docs/benchmarks.md; make bench-beside: another's)
 # make dev    .venv with the guardrail command in it, for working on it
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -8,7 +9,7 @@ VENV := .venv/bin
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: demo test lint bench fuzz dev lock clean
+.PHONY: demo test lint bench bench-beside fuzz dev lock clean
 
 demo:
 	@$(PYTHON) tools/bootstrap.py
@@ -24,7 +25,13 @@ lint: dev
 	$(VENV)/mypy tools/bootstrap.py tools/pipwheel.py tools/lock.py
 
 bench: dev
-	$(VENV)/python -m bench.proxy $(ARGS)
+	@failed=0; \
+	$(VENV)/python -m bench.proxy $(ARGS) || failed=1; \
+	for part in conversations history languages streams; do $(VENV)/python -m bench.$$part || failed=1; done; \
+	exit $$failed
+
+bench-beside: dev
+	$(VENV)/python -m bench.beside $(ARGS)
 
 fuzz: dev
 	$(VENV)/python -m tests.fuzz.run $(ARGS)
