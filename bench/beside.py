@@ -89,7 +89,11 @@ def compare(servers: Mapping[str, Server], seconds: float, times: int) -> list[R
             say(f"round {turn + 1}/{times}: {name}")
             found[name].append(measure(server, to(PATHS[name]), seconds=seconds, connections=CONNECTIONS))
     rate = {name: median(m.rate for m in each) for name, each in found.items()}
-    rows = [Row(f"JSON, {CONNECTIONS} connections: {name}", f"{value:.0f} requests/s") for name, value in rate.items()]
+    cpu = {name: median(m.cpu for m in each) * 1e6 for name, each in found.items()}
+    rows = [
+        Row(f"JSON, {CONNECTIONS} connections: {name}", f"{value:.0f} requests/s (cpu {cpu[name]:.0f} µs)")
+        for name, value in rate.items()
+    ]
     return [*rows, at_least("guardrail against humane-proxy 0.6.0", rate["guardrail"] / rate["humane-proxy"], LEAST)]
 
 
