@@ -1,6 +1,7 @@
 # make demo   the same chatbot with and without the guardrail (make demo ARGS=--once ends by itself)
 # make test   everything that must hold; needs nothing but python3.11, make and git
 # make fuzz   every reader against what a fuzzer thinks of (make fuzz ARGS='--inputs 10000 --reader stream')
+# make chaos  a thousand conversations while the proxy is killed, the webhook has moods and the disk fills: docs/chaos.md
 # make bench  what the proxy costs, beside a bare pass-through (docs/benchmarks.md; make bench-beside: another's)
 # make dev    .venv with the guardrail command in it, for working on it
 
@@ -9,7 +10,7 @@ VENV := .venv/bin
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: demo test lint bench bench-beside fuzz dev lock clean
+.PHONY: demo test lint bench bench-beside fuzz chaos dev lock clean
 
 demo:
 	@$(PYTHON) tools/bootstrap.py
@@ -35,6 +36,9 @@ bench-beside: dev
 
 fuzz: dev
 	$(VENV)/python -m tests.fuzz.run $(ARGS)
+
+chaos: dev
+	$(VENV)/python -m tests.chaos.driver $(ARGS)
 
 dev:
 	@$(PYTHON) tools/bootstrap.py --dev

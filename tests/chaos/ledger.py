@@ -8,7 +8,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import collections
+import contextlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -68,11 +70,23 @@ class Ledger:
         self.torn = self.records = self.unrecorded = self.lost = self.turns = 0
         self.gone: list[Decided] = []
         """Whose case was lost, as they were told."""
+        self._cry = asyncio.Event()
 
     def breaks(self, number: int, why: str) -> None:
         self.broken.append(f"conversation {number}: {why}")
 
-    # --- what a person saw
+    # --- what a person said and saw
+
+    def cries(self) -> None:
+        """Somebody in a crisis is asking now."""
+        self._cry.set()
+
+    async def next_cry(self, seconds: float) -> None:
+        """Wait for that, so many seconds at most."""
+        self._cry.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._cry.wait()
 
     def saw(self, scene: Scene, turn: int, got: Attempt) -> None:
         where = f"turn {turn + 1}, exchange {got.exchange or 'unknown'}"

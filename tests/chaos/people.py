@@ -85,6 +85,8 @@ class Person:
             headers["x-stainless-retry-count"] = str(retry)
         raw, status, cut, action, exchange, at = b"", 0, False, "", "", 0.0
         try:
+            if scene.turns[index].crisis:
+                self._ledger.cries()
             url = f"{self._served.url}{speech.path}"
             async with self._client.stream("POST", url, json=body, headers=headers, timeout=PATIENCE) as answer:
                 status, life, at = answer.status_code, self._served.life, time.monotonic()

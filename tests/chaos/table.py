@@ -24,10 +24,10 @@ def _people(scenes: Sequence[Scene], ledger: Ledger) -> list[tuple[str, ...]]:
         "conversations",
         "in crisis",
         "turns",
-        "crises answered",
-        "cut off",
+        "answers to a crisis",
+        "cut off or refused",
         "given up",
-        "after it",
+        "turns after it",
         "in care",
     )
     rows = []

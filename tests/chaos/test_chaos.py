@@ -8,7 +8,7 @@ from tests.chaos.driver import Play
 
 
 async def test_what_was_decided_arrives_and_nothing_barred_gets_out_whatever_is_killed(tmp_path: Path) -> None:
-    play = Play(seed=48, count=40, kills=2, folder=tmp_path)
+    play = Play(seed=286, count=40, kills=2, folder=tmp_path)
     tables = await play.run(progress=False)
     assert play.ledger.broken == [], tables
     assert len(play.ledger.decided) >= sum(scene.in_crisis for scene in play.scenes), "everybody in crisis was answered"

@@ -22,19 +22,24 @@ Kind = Literal["SIGKILL", "SIGTERM", "full", "nearly full"]
 
 ROOM = 32 * 1024
 """Bytes that a file may have where the disk is nearly full: a waiting case has room, the databases have not."""
+AIM = 0.03
+"""Seconds in which a crisis is judged, kept and answered."""
+WAITS = 10.0
 BOUT = 8.0
 ENDS_WITHIN = 30.0
 MENDS_WITHIN = 60.0
 
 
 class Blow(msgspec.Struct, frozen=True):
-    """Comes when ``turn`` turns have been played, and ``delay`` seconds.
+    """Comes when ``turn`` turns have been played, and ``delay`` seconds. ``aimed``: when the next person in a crisis
+    has just asked, so that it strikes between what is decided, kept and said.
 
     A full disk lasts for ``lasting`` turns, and ends with ``ending``, or ``None``: it has room again. ``early``: so
     many seconds after it was begun again the proxy is killed once more, while it starts.
     """
 
     turn: int
+    aimed: bool
     delay: float
     kind: Kind
     lasting: int
@@ -68,7 +73,8 @@ def _sorted(chance: random.Random, last: int, count: int) -> list[int]:
 def _blow(chance: random.Random, turn: int, kind: Kind) -> Blow:
     ending = chance.choice((signal.SIGKILL, signal.SIGTERM)) if chance.random() < 1 / 3 else None
     early = chance.uniform(0.3, 2.5) if chance.random() < 1 / 5 else None
-    return Blow(turn, chance.uniform(0, 0.5), kind, chance.randint(3, 20), ending, early)
+    aimed = kind in ("SIGKILL", "SIGTERM") and chance.random() < 1 / 2
+    return Blow(turn, aimed, chance.uniform(0, AIM if aimed else 0.5), kind, chance.randint(3, 20), ending, early)
 
 
 class Weather:
@@ -86,8 +92,10 @@ class Weather:
         """Strike as forecast, one blow after another."""
         for blow in blows:
             await _until(lambda blow=blow: self._ledger.turns >= blow.turn)  # type: ignore[misc]
+            if blow.aimed:
+                await self._ledger.next_cry(WAITS)
             await asyncio.sleep(blow.delay)
-            self.blows[blow.kind] += 1
+            self.blows[f"{blow.kind} in a crisis" if blow.aimed else blow.kind] += 1
             if blow.kind == "full" or blow.kind == "nearly full":
                 await self._fill(blow)
             else:
