@@ -2,6 +2,7 @@
 
 Offsets depend on the text alone. A boundary lies after closing punctuation and the white space that follows;
 whether it is one shows in the next character, so the last one of a growing text is found one character late.
+Where no spaces are written, as in Chinese and Japanese, none need follow.
 """
 
 from __future__ import annotations
@@ -9,7 +10,10 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-_CLAUSE = re.compile(r"(?:[.!?…;:,]+[\"'”’»)\]*_]*(?=\s)|[。！？；：、，।॥؟۔،؛]+[”’」』）]*|\n)\s?", re.UNICODE)
+_NO_SPACES = r"\u3040-\u30ff\u3400-\u9fff"
+_CLAUSE = re.compile(
+    rf"(?:[.!?…;:,]+[\"'”’»)\]*_]*(?=\s|[{_NO_SPACES}])|[。！？；：、，।॥؟۔،؛]+[”’」』）]*|\n)\s?", re.UNICODE
+)
 _SENTENCE_END = re.compile(r"[.!?…。！？।॥؟۔\n]")
 
 

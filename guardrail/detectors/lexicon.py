@@ -1,6 +1,6 @@
 """The first-tier detector: what is said outright, with what takes weight away.
 
-All patterns of a direction are one ``re2.Set``: linear time whatever the text, one pass whatever their number.
+The patterns of a language are one ``re2.Set``: linear time whatever the text, one pass whatever their number.
 Only where something hits are spans and counterweights looked for. Clinical law it keeps: counterweights never
 silence a first-person ``high`` in the same message; only what frames that very sentence can.
 """
@@ -25,7 +25,7 @@ from guardrail.detectors.lexicon_load import Entry, load_entries
 from guardrail.detectors.lexicon_patterns import SCRIPTS
 
 _SCORES = (0.5, 0.6, 0.75, 0.85, 0.95)
-_SET_MEMORY = 64 * 1024 * 1024
+_SET_MEMORY = 32 * 1024 * 1024
 _SHARED_SPANS = 100
 _MOST_SPANS = 1000
 _HISTORY = 6
@@ -53,7 +53,10 @@ class _Hit(msgspec.Struct):
 
 
 class _Set:
-    """The entries of one script. A text that has none of its letters is not looked at. Compiled when first used."""
+    """The entries of one language. A text that has no letter of its script is not looked at. Compiled when first used.
+
+    Languages together in one automaton would multiply its states: it would be built anew for nearly every message.
+    """
 
     def __init__(self, entries: Sequence[Entry], seen: str) -> None:
         self._entries = tuple(entries)
@@ -84,11 +87,10 @@ class _Patterns:
     """Entries of one direction, as sets to find them fast and patterns to find them exactly."""
 
     def __init__(self, entries: Sequence[Entry]) -> None:
-        self._sets: list[_Set] = []
-        for name, script in SCRIPTS.items():
-            written = [entry for entry in entries if entry.script == name]
-            if written:
-                self._sets.append(_Set(written, script.seen))
+        by_language: dict[tuple[str, str], list[Entry]] = {}
+        for entry in entries:
+            by_language.setdefault((entry.language, entry.script), []).append(entry)
+        self._sets = [_Set(written, SCRIPTS[script].seen) for (_, script), written in by_language.items()]
         self._compiled: dict[str, Any] = {}
 
     def warm(self) -> None:
