@@ -11,7 +11,6 @@ import argparse
 import asyncio
 import tempfile
 from collections.abc import Mapping, Sequence
-from statistics import median
 
 from bench.client import Connection
 from bench.dialects import OPENAI
@@ -72,7 +71,8 @@ def compare(
             for name, server in servers.items():
                 say(f"{length} messages, round {turn + 1}/{times}: {name}")
                 found.setdefault((name, length), []).append(cost(server, length, conversations))
-    costs = {key: median(values) for key, values in found.items()}
+    # what else the machine does only ever adds to processor time: the least of each is the nearest to the truth
+    costs = {key: min(values) for key, values in found.items()}
     ours = {length: costs["guardrail", length] - costs["pass-through", length] for length in lengths}
     rows = [
         Row(
@@ -102,8 +102,8 @@ def run(arguments: argparse.Namespace) -> list[Row]:
 
 def options() -> argparse.ArgumentParser:
     made = argparse.ArgumentParser(description=__doc__)
-    made.add_argument("--conversations", type=int, default=150, help="in each round, at each length")
-    made.add_argument("--rounds", type=int, default=3)
+    made.add_argument("--conversations", type=int, default=60, help="in each round, at each length")
+    made.add_argument("--rounds", type=int, default=8)
     return made
 
 
