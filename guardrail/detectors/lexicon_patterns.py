@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Mapping
+from functools import cache
 from typing import Literal, NamedTuple
 
 import re2
@@ -80,8 +81,10 @@ def is_readable(pattern: str) -> bool:
 
 _LIST = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 _DEEPEST = 4
-_PART = re.compile(r"\\(.)|(\[(?:[^\]\\]|\\.)*\])|( \??)|('\??)|([^\x00-\x7f])|[^\\\[ '\x80-\U0010ffff]+", re.DOTALL)
-"""What a pattern is made of: an escape, a class, a space, an apostrophe, a letter beyond ASCII, all the rest."""
+_SPECIAL = r"\\(.)|(\[(?:[^\]\\]|\\.)*\])|( \??)|('\??)"
+_PART = re.compile(_SPECIAL, re.DOTALL)
+_PART_OR_LETTER = re.compile(_SPECIAL + r"|[^\x00-\x7f]", re.DOTALL)
+"""What is not taken as it is: an escape, a class, a space, an apostrophe; and letters beyond ASCII."""
 
 
 class Expander:
@@ -109,10 +112,11 @@ class Expander:
         return self._ready[name]
 
     def _plain(self, source: str) -> str:
-        return _PART.sub(self._part, folded(source)) if source else ""
+        part = _PART_OR_LETTER if self._writing.bare else _PART
+        return part.sub(self._part, folded(source)) if source else ""
 
     def _part(self, found: re.Match[str]) -> str:
-        escape, klass, space, apostrophe, letter = found.groups()
+        escape, klass, space, apostrophe = found.groups()
         if escape is not None:
             # RE2's \\w would end words at half a language's letters
             return f"[{SCRIPTS[self._writing.script].letters}]" if escape == "w" else found[0]
@@ -122,14 +126,13 @@ class Expander:
             return r"\s*" if space == " ?" else r"\s+"
         if apostrophe is not None:
             return "'?"
-        if letter is not None:
-            return f"[{_accents(letter)}]" if self._writing.bare else letter
-        return found[0]
+        return f"[{_accents(found[0])}]"
 
 
 _STROKES = {"đ": "d", "ł": "l", "ø": "o", "ħ": "h"}
 
 
+@cache
 def _accents(char: str) -> str:
     """A letter with its accents, and with fewer and fewer of them: ``ếêe``."""
     forms = [char]
