@@ -2,6 +2,7 @@
 # make test   everything that must hold; needs nothing but python3.11, make and git
 # make fuzz   every reader against what a fuzzer thinks of (make fuzz ARGS='--inputs 10000 --reader stream')
 # make chaos  a thousand conversations while the proxy is killed, the webhook has moods and the disk fills: docs/chaos.md
+# make interop  clients, model servers and a chat page that others wrote, through the proxy: docs/interop.md
 # make bench  what the proxy costs, beside a bare pass-through (docs/benchmarks.md; make bench-beside: another's)
 # make dev    .venv with the guardrail command in it, for working on it
 
@@ -10,7 +11,7 @@ VENV := .venv/bin
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: demo test lint bench bench-beside fuzz chaos dev lock clean
+.PHONY: demo test lint bench bench-beside fuzz chaos interop dev lock clean
 
 demo:
 	@$(PYTHON) tools/bootstrap.py
@@ -39,6 +40,10 @@ fuzz: dev
 
 chaos: dev
 	$(VENV)/python -m tests.chaos.driver $(ARGS)
+
+interop: dev
+	$(VENV)/python -m tests.interop.prepare
+	$(VENV)/python -m pytest -q -o python_files='check_*.py' tests/interop $(ARGS)
 
 dev:
 	@$(PYTHON) tools/bootstrap.py --dev
