@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,11 +18,13 @@ NOT_PASSED_ON = {"host", "connection", "content-length", "transfer-encoding"}
 
 
 @contextlib.contextmanager
-def process(command: list[str], port: int, log: Path, seconds: float = 60.0) -> Iterator[str]:
-    """A server that is up as soon as it answers anything at all. Yields its URL."""
+def process(
+    command: list[str], port: int, log: Path, *, more: dict[str, str] | None = None, seconds: float = 60.0
+) -> Iterator[str]:
+    """A server that is up as soon as it answers anything at all. Yields its URL. ``more`` is added to its environment."""
     url = f"http://127.0.0.1:{port}"
     with log.open("ab") as out:
-        running = subprocess.Popen(command, stdout=out, stderr=out)
+        running = subprocess.Popen(command, stdout=out, stderr=out, env={**os.environ, **(more or {})})
 
     def up() -> bool:
         assert running.poll() is None, f"it ended: {log.read_text(errors='replace')[-2000:]}"
