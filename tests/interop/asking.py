@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import httpx
@@ -26,7 +27,19 @@ def ask(url: str, api: str, *said: str, stream: bool = False, **more: Any) -> ht
     if api == "messages":
         body.setdefault("max_tokens", 100)
     headers = {"authorization": "Bearer sk-test", "x-api-key": "sk-test", "anthropic-version": "2023-06-01"}
-    return httpx.post(url + PATHS[api], json=body, headers=headers, timeout=60)
+    return _read(url + PATHS[api], body, headers)
+
+
+def _read(url: str, body: dict[str, Any], headers: dict[str, str]) -> httpx.Response:
+    """What came, also where the connection was broken off: after an error in a stream it is."""
+    content = b""
+    with (
+        httpx.stream("POST", url, json=body, headers=headers, timeout=60) as answer,
+        suppress(httpx.RemoteProtocolError),
+    ):
+        for part in answer.iter_raw():
+            content += part
+    return httpx.Response(answer.status_code, headers=answer.headers, content=content)
 
 
 def ended(api: str, answer: httpx.Response) -> str:
