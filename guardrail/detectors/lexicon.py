@@ -236,7 +236,16 @@ def _overlaps(a: Span, b: Span) -> bool:
 
 
 def _speaks_of(entry: Entry, hit: _Hit) -> bool:
+    """Whether an entry is about such a hit, and of its language: the word for laughter in one is a farewell in another,
+    and may not take weight from what is said in a third."""
+    if _tongue(entry) != _tongue(hit.entry):
+        return False
     return not entry.signals or hit.entry.signals[0] in entry.signals
+
+
+def _tongue(entry: Entry) -> str:
+    """The language without its script: Hindi in either of its scripts is one."""
+    return entry.language.partition("-")[0]
 
 
 def _applies(entry: Entry, hit: _Hit, span: Span) -> bool:

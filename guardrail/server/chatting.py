@@ -104,7 +104,8 @@ class Chatting:
         if opened is None:
             return
         keepalive = self._services.settings.limits.keep_alive
-        watch = Watch(self._receive, keepalive, self._on_gone, self._on_quiet)
+        # Twice as often, or a tick just too early would make the silence twice as long.
+        watch = Watch(self._receive, keepalive / 2, self._on_gone, self._on_quiet)
         try:
             await self._drive(opened)
             while self._answer is not None:

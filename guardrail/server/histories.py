@@ -20,9 +20,9 @@ from guardrail.core.ports import Chat, Dialect
 from guardrail.dialects.strict import fields
 from guardrail.store.identity import Trail
 
-SHORTEST = 16 * 1024
+SHORTEST = 4 * 1024
 """Bytes. What is shorter is read faster than it is looked for."""
-BEGIN = 8 * 1024
+BEGIN = 4 * 1024
 """Bytes by which a body is looked for. Bodies that share them (a long system prompt) are told apart one by one."""
 ALIKE = 8
 KEEP = 600.0
