@@ -25,6 +25,14 @@ MOST_MISSED = 0.4
 """The part of the held-out statements a lexicon may miss: it knows what is said outright, and no list is whole."""
 
 
+SPOKEN = ("ar ar-Latn bn de en es fa fr hi hi-Latn id it ja ko nl pl pt ru sw th tl tr vi zh-Hans zh-Hant").split()
+"""What docs/languages.md says is understood."""
+
+
+def test_every_language_that_is_promised_is_there_with_sentences_of_its_own() -> None:
+    assert LANGUAGES == HELD_OUT == SPOKEN
+
+
 @cache
 def lexicon(language: str) -> Lexicon:
     return load_lexicon([FOLDER / f"{language}.yaml"])
