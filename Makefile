@@ -18,7 +18,7 @@ demo:
 	@$(VENV)/python -m demo.run $(ARGS)
 
 test: lint
-	$(VENV)/python -m pytest -q -n $(WORKERS) $(ARGS)
+	$(VENV)/python -m pytest -q -n $(WORKERS) --dist worksteal $(ARGS)
 
 lint: dev
 	$(VENV)/ruff check .

