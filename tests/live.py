@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -25,10 +26,21 @@ TOKEN = "a-token-for-tests-only"
 Script = Callable[["Bot", dict[str, Any]], None]
 
 
+_PORTS_A_WORKER = 1500
+_ports = itertools.count(os.getpid() % _PORTS_A_WORKER)
+
+
 def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """A port that nobody listens on, and that neither another worker nor an outgoing connection will take meanwhile:
+    below those the system gives out, each worker its own."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
+    for step in itertools.islice(_ports, _PORTS_A_WORKER):
+        port = 20_000 + worker * _PORTS_A_WORKER + step % _PORTS_A_WORKER
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError("no port is free")
 
 
 class Bot(BaseHTTPRequestHandler):
@@ -165,7 +177,8 @@ class Proxy:
         for _ in range(400):
             with contextlib.suppress(httpx.HTTPError):
                 httpx.get(f"{self.url}/guardrail/health/ready", timeout=1)
-                return self
+                if self.process.poll() is None:
+                    return self
             if self.process.poll() is not None:
                 break
             time.sleep(0.02)

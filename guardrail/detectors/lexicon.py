@@ -77,10 +77,12 @@ class _Set:
                 self._set = made
         return self._set
 
-    def hits(self, text: str, is_ascii: bool) -> list[Entry]:
-        if self._seen is not None and (is_ascii or self._seen.search(text) is None):
+    def hits(self, text: str, encoded: bytes) -> list[Entry]:
+        """Entries that match. ``encoded`` is the text as RE2 reads it, made once for all languages."""
+        if self._seen is not None and (len(encoded) == len(text) or self._seen.search(text) is None):
             return []
-        return [self._entries[i] for i in (self._set or self.compiled()).Match(text) or ()]
+        found = (self._set or self.compiled()).Match(encoded)
+        return [self._entries[i] for i in found] if found else []
 
 
 class _Patterns:
@@ -99,8 +101,8 @@ class _Patterns:
 
     def hits(self, text: str) -> list[Entry]:
         """Entries that match somewhere in the text."""
-        is_ascii = text.isascii()
-        return [entry for one in self._sets for entry in one.hits(text, is_ascii)]
+        encoded = text.encode()
+        return [entry for one in self._sets for entry in one.hits(text, encoded)]
 
     def spans(self, pattern: str, text: str) -> list[Span]:
         """Where a pattern matches. Neighbours may share the character between them, or a spared sentence would
