@@ -59,12 +59,14 @@ class Judge:
     def __init__(self, lexicon: list[Path]) -> None:
         self._policy = shipped.policy()
         self._scanner = Scanner((load_lexicon(lexicon),), lambda: AT)
-        self._scanner.warm()
         self._help = Directory(shipped.POLICIES / "resources")
         dialect = claiming("POST", OPENAI.paths[0])
         assert dialect is not None
         self._dialect: Dialect = dialect
         self._reply = msgspec.json.encode(OPENAI.whole(REPLY))
+
+    async def warm(self) -> None:
+        await self._scanner.warm(0)
 
     async def exchange(self, said: str) -> None:
         """One request and its reply, judged."""
@@ -103,6 +105,7 @@ async def _cost(judge: Judge, group: str, seconds: float) -> float:
 async def _timed(files: list[Path], seconds: float) -> Timed:
     begun = process_time()
     judge = Judge(files)
+    await judge.warm()
     load = process_time() - begun
     for group in GROUPS:
         await _cost(judge, group, 0)  # warm

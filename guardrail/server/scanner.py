@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import entry_points
 from time import perf_counter
@@ -18,6 +18,7 @@ from guardrail.detectors.run import look
 WORKERS = 4
 AT_A_TIME = 0.01
 """Seconds of looking before others have their turn."""
+BETWEEN_STEPS = 0.05
 PLUGINS = "guardrail.detectors"
 """Entry-point group: each entry is called without arguments and gives a ``Detector``."""
 
@@ -27,6 +28,12 @@ class Quiet(Protocol):
     it that is cut at its clauses."""
 
     def __call__(self, text: str, direction: Direction) -> bool: ...
+
+
+class Warm(Protocol):
+    """What a detector may have besides: to make ready, step by step, what it needs only later."""
+
+    def __call__(self) -> Iterator[None]: ...
 
 
 class _Fair:
@@ -56,13 +63,15 @@ class Scanner:
         self._hung: set[Future[Finding]] = set()
         self._pool = ThreadPoolExecutor(WORKERS, "detector") if any(d.blocking for d in detectors) else None
 
-    def warm(self) -> None:
-        """Have detectors make ready what they need only later, so that no person waits for it. May take a second."""
+    async def warm(self, pause: float = BETWEEN_STEPS) -> None:
+        """Have detectors make ready what they need only later, so that no person waits for it. Takes some seconds:
+        after each step those who are there already have their turn for ``pause`` seconds."""
         for detector in {id(d): d for found in self._by_direction.values() for d in found}.values():
-            warm = getattr(detector, "warm", None)
+            warm: Warm | None = getattr(detector, "warm", None)
             if warm is not None:
                 with contextlib.suppress(Exception):  # what is not ready fails when it looks, and that is answered
-                    warm()
+                    for _ in warm():
+                        await asyncio.sleep(pause)
 
     async def scan(self, effect: Scan) -> Scanned:
         """Have every detector look at every cut."""

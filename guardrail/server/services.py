@@ -149,7 +149,7 @@ class Services:
             await asyncio.to_thread(self.journal.close)
 
     async def _keep_house(self) -> None:
-        await asyncio.to_thread(self.scanner.warm)
+        await self.scanner.warm()
         while True:
             await asyncio.sleep(HOUSEKEEPING)
             drained = await self.desk.drain()

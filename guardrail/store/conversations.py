@@ -37,6 +37,9 @@ KEEP = 90 * 24 * 3600.0
 BATCH_WAIT = 0.05
 BUSY = 0.2
 
+SLICES = 5
+"""Parts of a deadline that have to pass, each with a turn of the loop."""
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(State).decode
 
@@ -161,12 +164,18 @@ class Conversations:
     async def _ask(self, read: Callable[[sqlite3.Connection], T], deadline: float) -> T:
         answer: Future[T] = Future()
         self._jobs.put(lambda db: _answer(answer, read, db))
+        waiting = asyncio.wrap_future(answer)
         try:
-            async with asyncio.timeout(deadline):
-                return await asyncio.wrap_future(answer)
+            # In slices: while something else held the loop, the store may have answered and not been heard.
+            for _ in range(SLICES):
+                if await asyncio.wait((waiting,), timeout=deadline / SLICES) != (set(), {waiting}):
+                    return await waiting
+            raise TimeoutError
         except (TimeoutError, sqlite3.Error, msgspec.ValidationError, msgspec.DecodeError) as error:
             self.healthy = False
             raise StoreFailed(f"conversation store: {type(error).__name__}") from error
+        finally:
+            waiting.cancel()
 
     # --- writing
 

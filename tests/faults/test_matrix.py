@@ -31,7 +31,7 @@ from tests.faults.designed import (
     meetings,
 )
 from tests.faults.faults import ALONE, fault, faults
-from tests.faults.world import CRISIS, LATER, ORDINARY, SOUP, Got, World, world
+from tests.faults.world import CRISIS, LATER, ORDINARY, PATIENT, SOUP, Got, World, world
 
 TOGETHER = 6
 BOTH = ("whole", "streamed")
@@ -78,6 +78,8 @@ async def row(data: Path, which: Sequence[Which], situation: Situation) -> Row:
         asked, tries = w.upstream.asked, w.hook.asked
         w.kept.clear()
         hinders = any(each[0] == "store" or each[1] in ALONE for each in which)
+        if hinders:
+            w.patience = PATIENT
         async with contextlib.AsyncExitStack() as stack:
             for each in which:
                 await stack.enter_async_context(fault(each)(w))

@@ -33,6 +33,7 @@ LATER = "Are you there?"
 ORDINARY = "What can I cook today?"
 PATIENCE = 20.0
 PATIENT = 1.0
+ON_A_BUSY_DISK = 15.0
 LIMITS = {
     "upstream_headers": "600ms", "upstream_idle": "600ms", "reply_body": "64KiB", "stream_body": "64KiB", "keep_alive": "100ms",
 }  # fmt: skip
@@ -153,6 +154,8 @@ class World:
     def __init__(self, data: Path, upstream: Peer, hook: Peer, detector: Plugin) -> None:
         self.data, self.upstream, self.hook, self.detector = data, upstream, hook, detector
         self.clock = 0.0
+        self.patience = ON_A_BUSY_DISK
+        """Seconds the case store has to take a case."""
         channels = {"hook": {"kind": "webhook", "url": f"http://127.0.0.1:{hook.port}/hook", "secret": SECRET}}
         given: dict[str, Any] = {
             "upstream": f"http://127.0.0.1:{upstream.port}", "data": str(data), "default_country": "DE", "limits": LIMITS,
@@ -180,9 +183,9 @@ class World:
     def now(self) -> float:
         return time.time() + self.clock
 
-    async def commit(self, new: NewCase, deadline: float = PATIENT) -> Committed:
+    async def commit(self, new: NewCase) -> Committed:
         """As the desk does. Many worlds share two cores: what is late because of that is no fault of the store."""
-        done = await self._commit(new, deadline)
+        done = await self._commit(new, self.patience)
         self.kept.append(done.where)
         return done
 

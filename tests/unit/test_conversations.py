@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -143,6 +144,18 @@ async def test_a_locked_database_delays_nobody_and_is_said(tmp_path: Path) -> No
     assert rows == [("c9",)], "what could not be written then was written later"
     blocker.close()
     store.close()
+
+
+async def test_what_holds_up_the_loop_is_not_the_stores_fault(store: Conversations) -> None:
+    store.remember(State("c1", HIGH))
+    await store.flush(5.0)
+    store._states.clear()
+    looking = asyncio.ensure_future(store.get("c1", 0.05))
+    await asyncio.sleep(0)
+    time.sleep(0.2)  # nobody's turn, while the store has long answered
+    found = await looking
+    assert found is not None
+    assert found.trajectory.latch == 3
 
 
 async def test_a_latch_that_could_not_be_read_is_not_forgotten_for_it(store: Conversations, tmp_path: Path) -> None:
