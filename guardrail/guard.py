@@ -11,9 +11,10 @@ from typing import Any, cast
 import msgspec
 
 from guardrail.core.conversation import Episode, State
-from guardrail.core.decide import Policy, Verdict
+from guardrail.core.decide import Verdict
 from guardrail.core.model import Audience, Context, Direction, Failed, Finding, Message, Refusal, Role
 from guardrail.core.ports import Detector
+from guardrail.core.rules import Policy
 from guardrail.core.turn import judge
 from guardrail.detectors.run import look
 

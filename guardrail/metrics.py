@@ -132,7 +132,33 @@ class Metrics:
             ("version", "policy"),
             registry=own,
         )
-        build.labels(version, policy).set(1)
+        self._build = build
+        self.policy(version, policy)
+        self._reloads = Counter(
+            "guardrail_policy_reloads_total",
+            "Times a policy was to be put in force, by whether it was.",
+            ("result",),
+            registry=own,
+        )
+        for result in ("in_force", "refused"):
+            self._reloads.labels(result)
+        self._differed = Counter(
+            "guardrail_trial_differences_total",
+            "Turns on which the policy on trial would have done something else.",
+            ("direction",),
+            registry=own,
+        )
+
+    def policy(self, version: str, policy: str) -> None:
+        """This policy is in force."""
+        self._build.clear()
+        self._build.labels(version, policy).set(1)
+
+    def reloaded(self, *, ok: bool) -> None:
+        self._reloads.labels("in_force" if ok else "refused").inc()
+
+    def differed(self, direction: str) -> None:
+        self._differed.labels(direction).inc()
 
     def _escalation(self, own: CollectorRegistry) -> None:
         self._cases = Gauge("guardrail_cases", "Cases by state.", ("state",), registry=own)

@@ -21,9 +21,12 @@ from guardrail.settings_types import (
     Hours,
     Locale,
     LongSecret,
+    PublicKey,
     Seconds,
     SigningSecret,
     Size,
+    SpokenName,
+    Timezone,
     WebhookUrl,
 )
 
@@ -130,6 +133,11 @@ class Settings(Frozen):
     listen: Address = "127.0.0.1:8080"
     data: Path = Path("data")
     policies: Annotated[tuple[Name, ...], Field(min_length=1)] = ("base",)
+    require_signed: bool = False
+    trusted_keys: tuple[PublicKey, ...] = ()
+    """Whose signatures count; empty: any key's."""
+    shadow_policies: tuple[Name, ...] = ()
+    """Packs that are tried beside the ones in force, and change nothing."""
     redis_url: None = None
     mode: Literal["enforce", "shadow"] = "enforce"
     secret: LongSecret | None = None
@@ -140,6 +148,10 @@ class Settings(Frozen):
     responders: Responders = Responders()
     default_locale: Locale = "en"
     default_country: Country | None = None
+    timezone: Timezone = "UTC"
+    """The operator's: what policies mean by a time of day."""
+    service_name: SpokenName = ""
+    bot_name: SpokenName = ""
     unknown_dialect: Literal["pass", "block"] = "pass"
     json_dialect: tuple[Layout, ...] = ()
     escalation: Escalation = Escalation()

@@ -85,9 +85,13 @@ class Sources:
         data = tree.setdefault("data", "data")
         if isinstance(data, str | Path):
             tree["data"] = str(base / Path(data).expanduser())
-        packs = tree.get("policies")
-        if isinstance(packs, list | tuple):
-            tree["policies"] = [str(base / Path(p)) if _is_folder(p) else p for p in packs]
+        keys = tree.get("trusted_keys")
+        if isinstance(keys, list):
+            tree["trusted_keys"] = [str(base / Path(k)) if _is_file(k) else k for k in keys]
+        for key in ("policies", "shadow_policies"):
+            packs = tree.get(key)
+            if isinstance(packs, list | tuple):
+                tree[key] = [str(base / Path(p)) if _is_folder(p) else p for p in packs]
 
     # --- the file
 
@@ -166,6 +170,10 @@ class Sources:
 
 def _is_unicode(text: str) -> bool:
     return not any("\ud800" <= char <= "\udfff" for char in text)
+
+
+def _is_file(key: object) -> bool:
+    return isinstance(key, str) and key.endswith(".pub")
 
 
 def _is_folder(pack: object) -> bool:

@@ -15,6 +15,9 @@ upstream: UPSTREAM
 listen: 127.0.0.1:8080          # where clients connect instead
 data: ./data                    # state, cases, journal and generated secrets; one process a folder
 policies: [base]                # packs by name, or folders; later ones override earlier ones
+require_signed: false           # true: only packs that somebody has signed (guardrail policy sign)
+trusted_keys: []                # whose signatures count: clinic.pub, or "ed25519 KEY"; none: anybody's
+shadow_policies: []             # packs tried beside those in force; the journal says where they differ
 mode: enforce                   # or shadow: decide and record, change nothing
 unknown_dialect: pass           # or block, for paths that are no chat API we know
 
@@ -26,6 +29,9 @@ unknown_dialect: pass           # or block, for paths that are no chat API we kn
 # --- people
 default_locale: en              # the language of replies when nothing tells it
 default_country: null           # null: the person is asked, never guessed; or such as DE
+timezone: UTC                   # what policies mean by a time of day, such as Europe/Berlin
+service_name: ""                # what replies call your service and your bot; empty: this service, this bot
+bot_name: ""
 responders: {kind: none, hours: "24/7"}
                                 # who takes over a conversation: clinical | trained | none (no handing over);
                                 # hours as OpenStreetMap writes them, such as "Mo-Fr 08:00-18:00"

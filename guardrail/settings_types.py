@@ -10,8 +10,9 @@ import binascii
 import re
 from typing import Annotated
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr
+from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstraints
 
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -65,6 +66,32 @@ def locale(value: str) -> str:
     if not _LOCALE.fullmatch(value):
         raise ValueError("not a language tag; write one such as en, de or pt-BR")
     return value
+
+
+def timezone(value: str) -> str:
+    """A time zone's name in the IANA database."""
+    try:
+        ZoneInfo(value)
+    except (ValueError, OSError, LookupError) as error:
+        raise ValueError("not a time zone; write one such as Europe/Berlin or UTC") from error
+    return value
+
+
+def spoken_name(value: str) -> str:
+    """A name people read within a sentence."""
+    if not value.isprintable() or re.search(r"[{}<>]", value):
+        raise ValueError("not a name that can stand in a sentence; write letters, digits and spaces")
+    return value.strip()
+
+
+def public_key(value: str) -> str:
+    """``ed25519 KEY``, or the path of a ``.pub`` file; as the base64 of the key."""
+    from guardrail.policy.signing import SigningError, read_public
+
+    try:
+        return read_public(value)
+    except SigningError as error:
+        raise ValueError(str(error)) from error
 
 
 def country(value: str) -> str:
@@ -142,6 +169,9 @@ BaseUrl = Annotated[str, AfterValidator(base_url)]
 Address = Annotated[str, AfterValidator(address)]
 Locale = Annotated[str, AfterValidator(locale)]
 Country = Annotated[str, AfterValidator(country)]
+Timezone = Annotated[str, AfterValidator(timezone)]
+SpokenName = Annotated[str, StringConstraints(max_length=60), AfterValidator(spoken_name)]
+PublicKey = Annotated[str, AfterValidator(public_key)]
 Hours = Annotated[str, AfterValidator(hours)]
 SigningSecret = Annotated[SecretStr, AfterValidator(signing_secret)]
 LongSecret = Annotated[SecretStr, AfterValidator(long_secret)]

@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from guardrail.core.decide import Policy
 from guardrail.core.ports import Detector
+from guardrail.core.rules import Policy
+
+if TYPE_CHECKING:
+    from guardrail.policy.signing import Trust
 
 POLICIES = Path(__file__).resolve().parent.parent / "policies"
 """The folder of shipped packs: ``base``, and beside it ``lexicon`` and ``resources``."""
 
 
-def policy(packs: Sequence[str | Path] = ("base",), folder: Path = POLICIES) -> Policy:
+def policy(packs: Sequence[str | Path] = ("base",), folder: Path = POLICIES, trust: Trust | None = None) -> Policy:
     """Compile packs, by name (looked for in ``folder``, then among the shipped) or by folder."""
     from guardrail.policy import find, load
 
-    return load(find(packs, folder))
+    found = find(packs, folder)
+    return load(found) if trust is None else load(found, trust)
 
 
 @cache

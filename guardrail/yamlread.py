@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from _ruamel_yaml import CParser
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import AliasEvent, StreamEndEvent
 
 Path_ = Sequence[str | int]
 
@@ -15,6 +19,8 @@ Path_ = Sequence[str | int]
 NOT_YAML = (YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
 """What the loader raises: most of them for a scalar that is not what its form or its tag says, such as a 13th month."""
 NOT_A_VALUE = "something is not the date, number or tag it looks like, or nested too deeply; put it in quotes"
+LARGEST = 4 * 1024**2
+"""Bytes of one file."""
 MOST_COLLECTIONS = 20_000
 """Lists and mappings in one file: far beyond any real one. The C loader does not survive 50,000 in one another."""
 
@@ -29,10 +35,13 @@ def read(path: Path) -> dict[Any, Any]:
         data = path.read_bytes()
     except OSError as error:
         raise Unreadable(f"{path}: cannot be read ({(error.strerror or 'error').lower()})") from error
+    if len(data) > LARGEST:
+        raise Unreadable(f"{path}:1:1: larger than {LARGEST // 1024**2} MiB; split the file")
     if is_too_much(data):
         raise Unreadable(f"{path}:1:1: more than {MOST_COLLECTIONS} lists and mappings; split the file")
     try:
-        value = _loader().load(data)
+        found = _shortcut(data)
+        value = _loader().load(data) if not found else {}
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{mark.line + 1}:{mark.column + 1}" if mark else "1:1"
@@ -41,11 +50,34 @@ def read(path: Path) -> dict[Any, Any]:
         raise Unreadable(f"{path}:1:1: not valid YAML ({type(error).__name__}); save it as UTF-8 text") from error
     except NOT_YAML as error:
         raise Unreadable(f"{path}:1:1: not valid YAML: {NOT_A_VALUE}") from error
+    if found:
+        raise Unreadable(f"{path}:{found}")
     if value is None:
         raise Unreadable(f"{path}:1:1: the file is empty; write a mapping, or remove it")
     if not isinstance(value, dict):
         raise Unreadable(f"{path}:1:1: the file holds no mapping; begin it with a key")
     return value
+
+
+_MARKS = re.compile(rb"(?:^|[\s\[{,:-])[&*!]", re.MULTILINE)
+"""Where an anchor, an alias or a tag could begin; most are only words in quotes."""
+
+
+def _shortcut(data: bytes) -> str:
+    """Where a file uses what can blow it up, or run code, and what to write instead; empty where it does not.
+
+    Read as events, before anything is built: an alias of an alias of a list is a bomb only once it is built.
+    """
+    if _MARKS.search(data) is None:
+        return ""
+    parser = CParser(BytesIO(data))
+    while (event := parser.get_event()) is not None and not isinstance(event, StreamEndEvent):
+        place = f"{event.start_mark.line + 1}:{event.start_mark.column + 1}"
+        if isinstance(event, AliasEvent) or getattr(event, "anchor", None):
+            return f"{place}: anchors and aliases (& and *) are not read; write it out, or quote the text"
+        if getattr(event, "tag", None):
+            return f"{place}: tags (!) are not read; take it out, or quote the text"
+    return ""
 
 
 def is_too_much(data: bytes) -> bool:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 import msgspec
 
 from guardrail.core.conversation import OpenCase, State
-from guardrail.core.decide import CaseRule, OnFailure, Policy, Rule, Then, When, indexed
 from guardrail.core.events import (
     ClientGone,
     CloseUpstream,
@@ -36,6 +35,7 @@ from guardrail.core.exchange import TABLE, Exchange
 from guardrail.core.model import Context, Failed, Finding, Found, Message, Signal
 from guardrail.core.ports import Chat, Dialect, HelpQuery
 from guardrail.core.reply import Terms
+from guardrail.core.rules import CaseRule, OnFailure, Policy, Rule, Then, When, indexed
 from guardrail.detectors.run import look
 
 MARKS = {

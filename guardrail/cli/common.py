@@ -26,7 +26,7 @@ def settings_of(arguments: argparse.Namespace, *, need_upstream: bool = False) -
     """Settings from ``--config``, the environment and the command's own options. Raises ``SettingsError``."""
     overrides: dict[str, object] = {
         name: getattr(arguments, name, None)
-        for name in ("upstream", "listen", "data", "policies")
+        for name in ("upstream", "listen", "data", "policies", "require_signed")
         if getattr(arguments, name, None)
     }
     return load(arguments.config, overrides, os.environ, need_upstream=need_upstream)

@@ -1,42 +1,52 @@
-"""``guardrail policy lint|test``: is a policy sound, and does it do what its vignettes say?"""
+"""``guardrail policy``: write, prove, explain, compare, sign and release what a bot may do with people in danger."""
 
 from __future__ import annotations
 
 import argparse
 import datetime
-from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from guardrail.cli.common import add_config, add_json, settings_of
+import guardrail.cli.policy_release as release
+import guardrail.cli.policy_views as views
+from guardrail.cli.common import add_json
 from guardrail.cli.output import fail, say, say_json
-from guardrail.settings import SettingsError
+from guardrail.cli.policy_packs import CannotRead, add_packs, compiled, detectors, folders
+
+if TYPE_CHECKING:
+    from guardrail.policy.vignettes import Vignette
 
 
 def add_to(commands: Any) -> None:
     command: argparse.ArgumentParser = commands.add_parser("policy", help="check policies", description=__doc__)
-    verbs = command.add_subparsers(dest="verb", required=True, metavar="lint|test")
-    for name, what, run in (("lint", "find every error at once", run_lint), ("test", "run the vignettes", run_test)):
-        verb = verbs.add_parser(name, help=what)
-        verb.add_argument(
-            "packs", nargs="*", metavar="PACK", help="pack names or folders (default: the configured ones)"
-        )
-        verb.add_argument("--failures", action="store_true", help="show failures only") if name == "test" else None
-        add_config(verb)
+    verbs = command.add_subparsers(dest="verb", required=True, metavar="VERB")
+    lint = verbs.add_parser("lint", help="find every error at once")
+    lint.set_defaults(run=run_lint)
+    test = verbs.add_parser("test", help="run the vignettes")
+    test.add_argument("--failures", action="store_true", help="show failures only")
+    test.add_argument(
+        "--against", metavar="PACK", action="append", help="another version: show what comes out otherwise"
+    )
+    test.set_defaults(run=run_test)
+    for verb in (lint, test):
+        add_packs(verb)
         add_json(verb)
-        verb.set_defaults(run=run)
+    views.add_to(verbs)
+    release.add_to(verbs)
 
 
 def run_lint(arguments: argparse.Namespace) -> int:
     from guardrail.policy.lint import lint
 
     try:
-        packs, responders = _packs(arguments)
-    except SettingsError as error:
+        found = folders(arguments)
+    except CannotRead as error:
         return fail(error.problems)
-    report = lint(packs, datetime.datetime.now(datetime.UTC).date(), responders)
+    today = datetime.datetime.now(datetime.UTC).date()
+    report = lint(found.folders, today, found.responders, detectors(), found.trust)
     if arguments.json:
         say_json(report)
     else:
@@ -49,50 +59,58 @@ def run_lint(arguments: argparse.Namespace) -> int:
 
 
 def run_test(arguments: argparse.Namespace) -> int:
-    from guardrail.detectors.run import look
-    from guardrail.policy.compile import compile_packs
-    from guardrail.policy.source import PolicyError
-    from guardrail.policy.vignettes import read_vignettes, run
-    from guardrail.shipped import lexicon
+    from guardrail.policy.difference import moved
+    from guardrail.policy.proving import Seen, run
+    from guardrail.policy.vignettes import read_vignettes
 
     try:
-        compiled = compile_packs(_packs(arguments)[0])
-    except SettingsError as error:
-        return fail(error.problems)
-    except PolicyError as error:
-        return _report_broken(error.problems, arguments.json)
+        packs = compiled(arguments)
+        other = compiled(arguments, arguments.against) if arguments.against else None
+    except CannotRead as error:
+        return _report_broken(error, arguments.json)
     errors: list[str] = []
-    vignettes = read_vignettes(compiled.packs, errors)
+    vignettes = read_vignettes(packs.packs, errors)
     if errors:
-        return _report_broken(errors, arguments.json)
-    detector = lexicon()
-    outcome = run(compiled.policy, vignettes, lambda text, context: [look(detector, text, context)])
+        return _report_broken(CannotRead(errors), arguments.json)
+    seen = Seen(detectors())
+    outcome = run(packs.policy, vignettes, seen, _progress(vignettes))
+    changes = list(moved(other.policy, packs.policy, vignettes, seen)) if other else []
     if arguments.json:
-        say_json({"policy": compiled.policy.name, **msgspec.to_builtins(outcome)})
+        say_json({"policy": packs.policy.name, **msgspec.to_builtins(outcome), "against": changes})
     else:
         for line in outcome.failures:
             say(f"failed: {line}")
+        for change in changes:
+            say(f"otherwise: {change.name}, {change.what}")
+            say(f"  before: {change.before}")
+            say(f"  now:    {change.after}")
         if not arguments.failures:
-            say(f"{compiled.policy.name}: {outcome.total} vignettes, {outcome.calm} of them must not escalate")
+            proven = outcome.rules - len(outcome.unproven)
+            say(f"{packs.policy.name}: {outcome.total} vignettes, {outcome.calm} of them must not escalate")
             say(f"{len(outcome.failures)} failures; {len(outcome.fired)} of {outcome.rules} rules fired")
+            say(f"{proven} of {outcome.rules} rules proven: without any of those a vignette would fail")
     return 1 if outcome.failures else 0
 
 
-def _report_broken(errors: Sequence[str], as_json: bool) -> int:
+def _progress(vignettes: Sequence[Vignette]) -> Callable[[int], None]:
+    """Says how far it is, where somebody is watching."""
+    if not sys.stderr.isatty():
+        return lambda n: None
+
+    def show(n: int) -> None:
+        if n % 25 == 0 or n + 1 == len(vignettes):
+            end = "\n" if n + 1 == len(vignettes) else ""
+            print(f"\r{n + 1} of {len(vignettes)} vignettes", end=end, file=sys.stderr)
+
+    return show
+
+
+def _report_broken(error: CannotRead, as_json: bool) -> int:
+    if error.code == 2:
+        return fail(error.problems)
     if as_json:
-        say_json({"errors": list(errors)})
+        say_json({"errors": list(error.problems)})
     else:
-        for line in errors:
+        for line in error.problems:
             say(f"error: {line}")
     return 1
-
-
-def _packs(arguments: argparse.Namespace) -> tuple[list[Path], str | None]:
-    from guardrail.policy import find
-    from guardrail.shipped import POLICIES
-
-    if arguments.packs:
-        return find(arguments.packs, POLICIES), None
-    arguments.policies = None
-    settings = settings_of(arguments)
-    return find(settings.policies, POLICIES), settings.responders.kind

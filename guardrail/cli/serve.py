@@ -17,6 +17,9 @@ def add_to(commands: Any) -> None:
     command.add_argument("--upstream", metavar="URL", help="the chatbot's base URL")
     command.add_argument("--listen", metavar="HOST:PORT", help="where to listen (default 127.0.0.1:8080)")
     command.add_argument("--policies", action="append", metavar="PACK", help="pack name or folder; may be repeated")
+    command.add_argument(
+        "--require-signed", action="store_true", help="refuse packs that nobody has signed, or that were altered since"
+    )
     add_data(command)
     command.set_defaults(run=run)
 

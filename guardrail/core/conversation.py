@@ -6,6 +6,7 @@ backwards is read as "no time has passed", so it can neither decay nor release a
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -22,6 +23,17 @@ CALM_BELOW = 1.0
 SENTENCE_FROM = 1.5
 """From this level on replies go sentence by sentence, and a failure is answered and never passed on."""
 
+AVERAGE_WEIGHT = 0.3
+TREND = 0.5
+SESSION_GAP = 1800.0
+"""Seconds of silence after which somebody who writes again has come back."""
+LATELY = 30 * 24 * HOUR
+MOST_TIMES = 8
+
+Trend = Literal["rising", "steady", "falling"]
+Times = tuple[tuple[str, tuple[float, ...]], ...]
+"""When each signal was seen: the last ``MOST_TIMES`` turns that showed it, oldest first."""
+
 Granularity = Literal["clause", "sentence", "whole"]
 
 
@@ -29,7 +41,8 @@ class Trajectory(msgspec.Struct, frozen=True, omit_defaults=True):
     """The conversation's risk over time.
 
     ``level`` decays by turn and by hour; ``peak`` never falls; ``latch`` is 0 or the highest severity
-    from ``high`` up that no human and no written rule has lowered.
+    from ``high`` up that no human and no written rule has lowered. ``last`` is the last turn's severity, ``average``
+    a slow mean over the turns, ``session_from`` when this visit began.
     """
 
     level: float = 0.0
@@ -39,6 +52,21 @@ class Trajectory(msgspec.Struct, frozen=True, omit_defaults=True):
     seen_at: float = 0.0
     turns: int = 0
     quiet_turns: int = 0
+    last: int = 0
+    average: float = 0.0
+    session_from: float = 0.0
+
+    @property
+    def trend(self) -> Trend:
+        """Whether the last turn was graver than those before it, lighter, or much the same."""
+        if self.last > self.average + TREND:
+            return "rising"
+        return "falling" if self.last < self.average - TREND else "steady"
+
+    @property
+    def session(self) -> float:
+        """Seconds from the beginning of this visit to the last turn."""
+        return max(0.0, self.seen_at - self.session_from)
 
 
 def advance(before: Trajectory, severity: int, now: float) -> Trajectory:
@@ -58,7 +86,21 @@ def advance(before: Trajectory, severity: int, now: float) -> Trajectory:
         seen_at=now,
         turns=before.turns + 1,
         quiet_turns=0 if severity >= Severity.ELEVATED else before.quiet_turns + 1,
+        last=severity,
+        average=round(before.average + (severity - before.average) * AVERAGE_WEIGHT, 4),
+        session_from=before.session_from if before.turns and now - before.seen_at <= SESSION_GAP else now,
     )
+
+
+def noted(before: Times, names: Iterable[str], now: float) -> Times:
+    """The times of signals, with those of this turn. What is older than ``LATELY`` is forgotten."""
+    here = sorted(set(names))
+    if not here:
+        return before
+    times = {name: tuple(at for at in seen if now - at <= LATELY) for name, seen in before}
+    for name in here:
+        times[name] = (*times.get(name, ()), now)[-MOST_TIMES:]
+    return tuple((name, seen) for name, seen in times.items() if seen)
 
 
 def rest(before: Trajectory, now: float) -> Trajectory:
@@ -128,6 +170,9 @@ class State(msgspec.Struct, frozen=True, omit_defaults=True):
     cases: tuple[OpenCase, ...] = ()
     drift: tuple[tuple[str, float], ...] = ()
     """Mild outbound manipulation adding up over turns: signal name and decayed sum of severities."""
+    recent: Times = ()
+    cooled: tuple[tuple[str, float], ...] = ()
+    """When rules that cool down fired last, by rule."""
 
 
 def settle(state: State) -> State:
@@ -157,6 +202,8 @@ def merged(before: State, ours: State, theirs: State) -> State:
         seen_at=max(theirs.trajectory.seen_at, said.seen_at),
         turns=max(theirs.trajectory.turns, said.turns),
         quiet_turns=min(theirs.trajectory.quiet_turns, said.quiet_turns),
+        last=said.last,
+        average=max(theirs.trajectory.average, said.average),
     )
     new = [case for case in ours.cases if case not in before.cases]
     named = {case.category for case in new}
@@ -172,6 +219,8 @@ def merged(before: State, ours: State, theirs: State) -> State:
         language=ours.language if ours.language != before.language else theirs.language,
         cases=(*(case for case in theirs.cases if case.category not in named), *new),
         drift=tuple(sums.items()),
+        recent=ours.recent if ours.recent != before.recent else theirs.recent,
+        cooled=ours.cooled if ours.cooled != before.cooled else theirs.cooled,
     )
 
 

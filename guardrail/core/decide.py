@@ -1,19 +1,19 @@
 """Findings and a compiled policy in, one verdict out.
 
-A policy is plain data made by ``guardrail.policy``; nothing here reads files. Rules are indexed by the
-signal they speak of, so the cost follows the signals present and not the number of rules. What a verdict
-says happened is in its trail: which rules were considered, why each did or did not fire. Trails hold
+Rules are indexed by the signal they speak of, so the cost follows the signals present and not the number of rules.
+What a verdict says happened is in its trail: which rules were considered, why each did or did not fire. Trails hold
 pattern identifiers and offsets, never words.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import msgspec
 
-from guardrail.core.conversation import SENTENCE_FROM, Episode, Granularity, Trajectory, granularity
+from guardrail.core.conditions import View, exception, refusal
+from guardrail.core.conversation import SENTENCE_FROM, Granularity, Trajectory, granularity
 from guardrail.core.model import (
     ACTION_RANK,
     CATEGORIES,
@@ -26,105 +26,7 @@ from guardrail.core.model import (
     Severity,
     Signal,
 )
-
-
-class When(msgspec.Struct, frozen=True):
-    """A rule's condition. Empty tuples mean "any"; ranges are inclusive.
-
-    A rule without signals is considered once a turn: its ``severity`` is then the whole turn's. That is
-    how a latched conversation is steered on a turn which shows nothing.
-    """
-
-    direction: Direction
-    signals: tuple[str, ...]
-    severity: tuple[int, int] = (0, 4)
-    audience: tuple[Audience, ...] = ()
-    locale: tuple[str, ...] = ()
-    country: tuple[str, ...] = ()
-    subject: tuple[str, ...] = ()
-    detail: tuple[str, ...] = ()
-    frame: tuple[str, ...] = ()
-    time: tuple[str, ...] = ()
-    latch: tuple[int, int] = (0, 4)
-    level: tuple[float, float] = (0.0, 4.0)
-    episode: bool | None = None
-    drift: float = 0.0
-    """For outbound signals: the least sum over the turns (this reply included) that makes a pattern."""
-
-
-class CaseRule(msgspec.Struct, frozen=True):
-    """Open a case for a human, to be acknowledged within ``deadline`` seconds."""
-
-    deadline: float
-
-
-class Then(msgspec.Struct, frozen=True):
-    """What a rule does. ``response`` and ``steer`` name texts of the pack, ``resources`` kinds of help."""
-
-    action: Action
-    response: str = ""
-    steer: str = ""
-    resources: tuple[str, ...] = ()
-    case: CaseRule | None = None
-
-
-class Rule(msgspec.Struct, frozen=True):
-    """One clinical rule. ``source`` says which guideline or law it follows."""
-
-    id: str
-    when: When
-    then: Then
-    source: str = ""
-
-
-class OnFailure(msgspec.Struct, frozen=True):
-    """The answer the policy declares for a part that failed. Never ``pass`` for an unread outbound reply."""
-
-    detector_inbound: Then
-    detector_outbound: Then
-    store: Then
-    upstream: Then
-
-
-class Policy(msgspec.Struct, frozen=True):
-    """A compiled policy. ``hash`` covers every byte that went into it."""
-
-    id: str
-    version: str
-    hash: str
-    rules: tuple[Rule, ...]
-    on_failure: OnFailure
-    responses: Mapping[str, Mapping[str, str]] = {}
-    """locale -> response name -> text."""
-    guidance: Mapping[str, str] = {}
-    """steer name -> guidance for the upstream model, in English."""
-    index: Mapping[tuple[str, str], tuple[Rule, ...]] = {}
-
-    @property
-    def name(self) -> str:
-        return f"{self.id}@{self.version}"
-
-
-def indexed(rules: Sequence[Rule]) -> dict[tuple[str, str], tuple[Rule, ...]]:
-    """Rules by (direction, signal name), in the order they were written; under "" those without signals."""
-    table: dict[tuple[str, str], list[Rule]] = {}
-    for rule in rules:
-        for name in rule.when.signals or ("",):
-            table.setdefault((rule.when.direction, name), []).append(rule)
-    return {key: tuple(found) for key, found in table.items()}
-
-
-class View(msgspec.Struct, frozen=True):
-    """What a decision may depend on besides the findings. The trajectory is the one *after* this turn."""
-
-    direction: Direction
-    trajectory: Trajectory = Trajectory()
-    episode: Episode = Episode()
-    audience: Audience = "unknown"
-    locale: str = "en"
-    country: str | None = None
-    drift: tuple[tuple[str, float], ...] = ()
-    store_failed: bool = False
+from guardrail.core.rules import Policy, Rule, Then, When
 
 
 class CaseDraft(msgspec.Struct, frozen=True):
@@ -161,6 +63,7 @@ class Verdict(msgspec.Struct, frozen=True):
     rule: str
     policy: str
     policy_hash: str
+    signed_by: str = ""
     category: str = ""
     subject: str = "self"
     response: str = ""
@@ -170,6 +73,16 @@ class Verdict(msgspec.Struct, frozen=True):
     granularity: Granularity = "clause"
     failures: tuple[Failed, ...] = ()
     trail: tuple[Step, ...] = ()
+    locale: str = ""
+    country: str = ""
+    audience: Audience = "unknown"
+    """As the decision knew them: what is needed to decide again under another policy."""
+
+
+def effect_of(verdict: Verdict) -> tuple[object, ...]:
+    """What a verdict comes to for the people concerned: two that agree in this differ in names only."""
+    cases = tuple(sorted((case.category, case.severity, case.deadline) for case in verdict.cases))
+    return (verdict.severity, verdict.actions, verdict.response, verdict.resources, verdict.steer, cases)
 
 
 _CATEGORY_RANK = {name: rank for rank, name in enumerate(CATEGORIES)}
@@ -184,11 +97,15 @@ def severity_of(signals: Sequence[Signal], direction: Direction) -> int:
     return max((s.severity for s in signals if s.name in graded), default=0)
 
 
-def decide(policy: Policy, findings: Sequence[Finding], view: View) -> Verdict:
-    """The verdict on one turn. Total: any findings, any view, always an answer."""
+def decide(policy: Policy, findings: Sequence[Finding], view: View, weighed: Sequence[Step] = ()) -> Verdict:
+    """The verdict on one turn. Total: any findings, any view, always an answer.
+
+    ``weighed``: what composites have done to the findings, for the trail.
+    """
     signals = tuple(s for f in findings if not isinstance(f, Failed) for s in f.signals)
     failures = tuple(f for f in findings if isinstance(f, Failed))
     fired, trail = _consider(policy, signals, view)
+    trail[:0] = weighed
     if any(failed.required for failed in failures):
         answer = (
             policy.on_failure.detector_inbound if view.direction == "inbound" else policy.on_failure.detector_outbound
@@ -201,14 +118,14 @@ def decide(policy: Policy, findings: Sequence[Finding], view: View) -> Verdict:
         fired.append((Rule(id="on_failure.store", when=When(view.direction, ()), then=policy.on_failure.store), None))
         trail.append(Step(rule="on_failure.store", fired=True, why="the conversation store did not answer"))
     if not fired and not signals and not failures:
-        return _nothing(policy.name, policy.hash, view.direction, granularity(view.trajectory))
+        return _nothing(policy.name, policy.hash, policy.signed_by, view.direction, granularity(view.trajectory))
     return _combine(policy, signals, failures, fired, trail, view)
 
 
 @functools.lru_cache(maxsize=64)
-def _nothing(policy: str, policy_hash: str, direction: Direction, grain: Granularity) -> Verdict:
+def _nothing(policy: str, policy_hash: str, signed_by: str, direction: Direction, grain: Granularity) -> Verdict:
     """The verdict on nearly every turn there is: nothing was seen, nothing is done."""
-    return Verdict(direction, 0, "pass", (), (), "", policy, policy_hash, granularity=grain)
+    return Verdict(direction, 0, "pass", (), (), "", policy, policy_hash, signed_by, granularity=grain)
 
 
 def _consider(
@@ -216,46 +133,32 @@ def _consider(
 ) -> tuple[list[tuple[Rule, Signal | None]], list[Step]]:
     fired: list[tuple[Rule, Signal | None]] = []
     trail: list[Step] = []
+    present = {s.name for s in signals if s.severity or s.name not in _GRADED[view.direction]}
     for signal in signals:
-        for rule in policy.index.get((view.direction, signal.name), ()):
-            why = _refusal(rule.when, signal, view)
+        key = (view.direction, signal.name, signal.severity, view.audience, signal.subject)
+        for rule in policy.index.get(key, ()):
+            why = why_not(rule, signal, view, present)
             trail.append(Step(rule.id, not why, signal.name, signal.severity, signal.pattern, signal.spans, why))
             if not why:
                 fired.append((rule, signal))
     turn = Signal("", severity_of(signals, view.direction))
-    for rule in policy.index.get((view.direction, ""), ()):
-        if not _refusal(rule.when, turn, view):
+    for rule in policy.index.get((view.direction, "", turn.severity, view.audience, turn.subject), ()):
+        if not why_not(rule, turn, view, present):
             trail.append(Step(rule.id, True, severity=turn.severity))
             fired.append((rule, None))
     return fired, trail
 
 
-def _refusal(when: When, signal: Signal, view: View) -> str:
+def why_not(rule: Rule, signal: Signal, view: View, present: Collection[str]) -> str:
     """Why a rule does not fire for a signal; empty when it does."""
-    low, high = when.severity
-    if not low <= signal.severity <= high:
-        return f"severity {signal.severity} is not in {low}..{high}"
-    for field, allowed, actual in (
-        ("audience", when.audience, view.audience),
-        ("subject", when.subject, signal.subject),
-        ("detail", when.detail, signal.detail),
-        ("frame", when.frame, signal.frame),
-        ("time", when.time, signal.time),
-        ("country", when.country, view.country or ""),
-    ):
-        if allowed and actual not in allowed:
-            return f"{field} is {actual or 'unknown'}"
-    if when.locale and not any(view.locale == tag or view.locale.startswith(tag + "-") for tag in when.locale):
-        return f"locale is {view.locale}"
-    if not when.latch[0] <= view.trajectory.latch <= when.latch[1]:
-        return f"latch is {view.trajectory.latch}"
-    if not when.level[0] <= view.trajectory.level <= when.level[1]:
-        return f"level is {view.trajectory.level:.1f}"
-    if when.episode is not None and when.episode != view.episode.is_open:
-        return "an episode is open" if view.episode.is_open else "no episode is open"
-    if when.drift and dict(view.drift).get(signal.name, 0.0) < when.drift:
-        return f"pattern over turns is below {when.drift:g}"
-    return ""
+    why = refusal(rule.when, signal, view, present)
+    if not why and rule.unless:
+        why = exception(rule.unless, signal, view, present)
+    if not why and rule.then.cool_down:
+        last = dict(view.cooled).get(rule.id)
+        if last is not None and 0 <= view.now - last < rule.then.cool_down:
+            why = "it fired a moment ago, and cools down"
+    return why
 
 
 def _combine(
@@ -310,6 +213,7 @@ def _combine(
         rule=(voice or ranked[0])[0].id if ranked else "",
         policy=policy.name,
         policy_hash=policy.hash,
+        signed_by=policy.signed_by,
         category=top.name if top else "",
         subject=top.subject if top else "self",
         response=response,
@@ -319,6 +223,9 @@ def _combine(
         granularity=granularity(view.trajectory),
         failures=failures,
         trail=tuple(trail),
+        locale=view.locale,
+        country=view.country or "",
+        audience=view.audience,
     )
 
 

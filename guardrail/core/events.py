@@ -10,6 +10,7 @@ from typing import Literal
 
 import msgspec
 
+from guardrail.core.conditions import Around
 from guardrail.core.conversation import OpenCase, State
 from guardrail.core.decide import CaseDraft, Verdict
 from guardrail.core.gate import Look
@@ -36,6 +37,7 @@ class Opened(msgspec.Struct, frozen=True, tag="opened"):
     country: str | None = None
     audience: Audience = "unknown"
     store_failed: bool = False
+    around: Around = Around()
     refused: tuple[int, str] | None = None
 
 
@@ -165,6 +167,8 @@ class Record(msgspec.Struct, frozen=True, tag="record"):
 
     verdict: Verdict
     enacted: bool
+    other: Verdict | None = None
+    """What the policy on trial would have done, where that is something else."""
 
 
 class Fault(msgspec.Struct, frozen=True, tag="fault"):

@@ -26,7 +26,7 @@ import msgspec
 
 from guardrail.core import compose
 from guardrail.core.conversation import Episode, State
-from guardrail.core.decide import CaseDraft, Policy, Verdict, needs_care
+from guardrail.core.decide import CaseDraft, Verdict, effect_of, needs_care
 from guardrail.core.events import (
     ClientGone,
     CloseUpstream,
@@ -57,7 +57,8 @@ from guardrail.core.model import ACTION_RANK, Action, Audience, Finding, Message
 from guardrail.core.ports import Dialect, Frame, Help, Piece, StreamReader
 from guardrail.core.ports import Reply as WholeReply
 from guardrail.core.reply import Reader, Reply, Terms
-from guardrail.core.turn import judge, with_case
+from guardrail.core.rules import Policy
+from guardrail.core.turn import Judged, judge, with_case
 
 Phase = Literal["new", "scanning", "committing", "waiting", "replying", "parting", "passing", "done"]
 
@@ -75,13 +76,18 @@ STATUS: Mapping[UpstreamFault, tuple[int, str]] = {
 class Exchange:
     """The sans-IO heart: ``handle(event) -> effects``. Synchronous, deterministic, never raises on bad input."""
 
-    def __init__(self, policy: Policy, dialect: Dialect, help_lines: Help, terms: Terms) -> None:
+    def __init__(
+        self, policy: Policy, dialect: Dialect, help_lines: Help, terms: Terms, trial: Policy | None = None
+    ) -> None:
         self.phase: Phase = "new"
         self.verdict: Verdict | None = None
         """The verdict on the person's turn."""
         self.final: Verdict | None = None
         """The verdict on the bot's reply, once there is one."""
         self._policy, self._dialect, self._help, self._terms = policy, dialect, help_lines, terms
+        self._trial = trial
+        """A policy that is only tried: what it would have done is on record where it is something else."""
+        self._other: Verdict | None = None
         self._out: list[Effect] = []
         self._looks: tuple[Look, ...] = ()
         self._asked = False
@@ -175,8 +181,15 @@ class Exchange:
         self.phase = "done"
 
     def _judge(self, findings: tuple[Finding, ...], *, spoken: bool) -> tuple[Verdict, State]:
-        judged = judge(
-            self._policy,
+        judged = self._judged(self._policy, findings, spoken=spoken)
+        if self._trial is not None:
+            self._other = self._judged(self._trial, findings, spoken=spoken).verdict
+        self._earlier = judged.earlier
+        return judged.verdict, judged.state
+
+    def _judged(self, policy: Policy, findings: tuple[Finding, ...], *, spoken: bool) -> Judged:
+        return judge(
+            policy,
             findings,
             self._state,
             direction="inbound",
@@ -186,9 +199,8 @@ class Exchange:
             audience=self._opened.audience,
             spoken=spoken,
             store_failed=self._opened.store_failed,
+            around=self._opened.around,
         )
-        self._earlier = judged.earlier
-        return judged.verdict, judged.state
 
     @property
     def _locale(self) -> str:
@@ -219,7 +231,7 @@ class Exchange:
             # Answered is who has got the answer: whoever asks again because the proxy died meanwhile is answered again.
             self._saved = msgspec.structs.replace(self._state, episode=self._earlier)
         self._out.append(SaveState(self._saved, self._durable))
-        self._out.append(Record(verdict, self._terms.enforce))
+        self._out.append(Record(verdict, self._terms.enforce, _differing(verdict, self._other)))
         if self._answers(verdict):
             self._answer(self._compose(verdict))
         else:
@@ -241,6 +253,7 @@ class Exchange:
             audience=self._audience,
             at=self._now,
             told=self._told,
+            names=self._terms.names,
         )
 
     # --- the upstream's answer
@@ -293,13 +306,14 @@ class Exchange:
             self._dialect,
             self._opened.chat,
             self._state,
-            Reader(self._locale, self._opened.country, self._audience),
+            Reader(self._locale, self._opened.country, self._audience, self._opened.around),
             self._terms,
             self._compose,
             streamed=streamed,
             reply_id=self._opened.id,
             created=int(self._opened.at),
             appendix=self._compose(verdict) if offered else "",
+            trial=self._trial,
         )
         self._streamed = streamed
         self._reader = self._dialect.reader() if streamed else None
@@ -535,7 +549,9 @@ class Exchange:
     def _close(self, replied: Replied) -> None:
         self._remember_reply()
         if self.final is not None:
-            self._out.append(Record(self.final, self._terms.enforce or self.final.rule.startswith("on_failure")))
+            ours = self.final.rule.startswith("on_failure")
+            other = self._reply.other if self._reply is not None and not ours else None
+            self._out.append(Record(self.final, self._terms.enforce or ours, _differing(self.final, other)))
         self._out.append(replied)
         self._out.append(End())
         self.phase = "done"
@@ -589,6 +605,11 @@ class Exchange:
     def _send(self, data: bytes) -> None:
         if data:
             self._out.append(Send(data))
+
+
+def _differing(verdict: Verdict, other: Verdict | None) -> Verdict | None:
+    """``other``, if it would have done something else; the names of rules are nobody's concern."""
+    return other if other is not None and effect_of(other) != effect_of(verdict) else None
 
 
 def _id_in(reader: StreamReader, stream: bytes) -> str:

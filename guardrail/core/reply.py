@@ -7,12 +7,15 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from guardrail.core.compose import NAMELESS, Names
+from guardrail.core.conditions import Around
 from guardrail.core.conversation import State, drifted, granularity
-from guardrail.core.decide import Policy, Verdict
+from guardrail.core.decide import Verdict
 from guardrail.core.events import Scanned
 from guardrail.core.gate import Gate, Held, Look
 from guardrail.core.model import ACTION_RANK, OUTBOUND_SIGNALS, Audience, Failed, Finding, Found
 from guardrail.core.ports import Chat, Dialect, Frame, Piece
+from guardrail.core.rules import Policy
 from guardrail.core.turn import judge
 
 _PROPER = ("content:", "grown:")
@@ -31,6 +34,7 @@ class Terms(msgspec.Struct, frozen=True):
     hold_limit: int = 200_000
     reply_limit: int = 16 * 1024 * 1024
     stream_limit: int = 256 * 1024 * 1024
+    names: Names = NAMELESS
 
 
 class Reader(msgspec.Struct, frozen=True):
@@ -39,6 +43,7 @@ class Reader(msgspec.Struct, frozen=True):
     locale: str
     country: str | None
     audience: Audience
+    around: Around = Around()
 
 
 class Reply:
@@ -62,8 +67,12 @@ class Reply:
         reply_id: str,
         created: int,
         appendix: str = "",
+        trial: Policy | None = None,
     ) -> None:
         self.verdict: Verdict | None = None
+        self.other: Verdict | None = None
+        """What the policy on trial would have done."""
+        self._trial = trial
         self.id = ""
         """The reply's id, where a later request may go on from it."""
         self.state = state
@@ -169,8 +178,28 @@ class Reply:
             locale=who.locale,
             country=who.country,
             audience=who.audience,
+            around=who.around,
         )
+        if self._trial is not None:
+            self._try(self._trial, findings, now)
         return judged.verdict
+
+    def _try(self, trial: Policy, findings: tuple[Finding, ...], now: float) -> None:
+        """What the policy on trial would have done with this part; the strictest counts, as for the one in force."""
+        who = self._person
+        other = judge(
+            trial,
+            findings,
+            self.state,
+            direction="outbound",
+            now=now,
+            locale=who.locale,
+            country=who.country,
+            audience=who.audience,
+            around=who.around,
+        ).verdict
+        if self.other is None or _strength(other) > _strength(self.other):
+            self.other = other
 
     def _calm_verdict(self, now: float) -> Verdict:
         if self._calm is None:

@@ -6,9 +6,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from guardrail.core.conversation import Episode, OpenCase, State, advance, drifted, rest, settle
-from guardrail.core.decide import Policy, Verdict, View, decide, severity_of
-from guardrail.core.model import OUTBOUND_SIGNALS, Audience, Direction, Failed, Finding, Signal
+from guardrail.core.conditions import Around, View
+from guardrail.core.conversation import Episode, OpenCase, State, Times, advance, drifted, noted, rest, settle
+from guardrail.core.decide import Verdict, decide, severity_of
+from guardrail.core.model import CUES, OUTBOUND_SIGNALS, Audience, Direction, Failed, Finding, Signal
+from guardrail.core.rules import Policy
+from guardrail.core.weigh import weigh
+
+NOTHING_KNOWN = Around()
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -17,6 +22,8 @@ class Judged(msgspec.Struct, frozen=True):
     verdict: Verdict
     state: State
     earlier: Episode = Episode()
+    view: View | None = None
+    """What the decision depended on."""
 
 
 def judge(
@@ -31,6 +38,7 @@ def judge(
     audience: Audience = "unknown",
     spoken: bool = True,
     store_failed: bool = False,
+    around: Around = NOTHING_KNOWN,
 ) -> Judged:
     """Judge one turn. ``now`` is POSIX seconds; ``audience`` is what the operator's app says, and is believed.
 
@@ -40,45 +48,62 @@ def judge(
     When the app does not know, a cue in the person's own words that they are a child is kept for the
     rest of the conversation: minors are answered more strictly, never less.
     """
-    signals = tuple(s for f in findings if not isinstance(f, Failed) for s in f.signals)
+    rested = msgspec.structs.replace(state, trajectory=rest(state.trajectory, now))
     if direction == "inbound":
-        rested = settle(msgspec.structs.replace(state, trajectory=rest(state.trajectory, now)))
-        trajectory = rested.trajectory
-        if spoken:
-            trajectory = advance(trajectory, severity_of(signals, "inbound"), now)
-        view = View(
-            direction="inbound",
-            trajectory=trajectory,
-            episode=rested.episode,
-            audience=_audience(audience, state, signals),
-            locale=locale,
-            country=country,
-            drift=rested.drift,
-            store_failed=store_failed,
-        )
-        return _remember(decide(policy, findings, view), rested, view, signals)
-    drift = drifted(state.drift, _worst(signals))
+        rested = settle(rested)
     view = View(
-        direction="outbound",
-        trajectory=rest(state.trajectory, now),
-        episode=state.episode,
-        audience=_audience(audience, state, signals),
+        direction=direction,
+        trajectory=rested.trajectory,
+        episode=rested.episode,
+        audience=_audience(audience, state, _signals(findings)),
         locale=locale,
         country=country,
-        drift=drift,
+        drift=rested.drift,
+        store_failed=store_failed and direction == "inbound",
+        now=now,
+        around=around,
+        recent=_noted(rested.recent, _signals(findings), now) if spoken and direction == "inbound" else rested.recent,
+        cooled=rested.cooled,
     )
-    return Judged(decide(policy, findings, view), msgspec.structs.replace(state, drift=drift))
+    findings, steps = weigh(policy.composites, findings, view)
+    signals = _signals(findings)
+    if direction == "outbound":
+        drift = drifted(state.drift, _worst(signals))
+        view = msgspec.structs.replace(view, drift=drift)
+        verdict = decide(policy, findings, view, steps)
+        return Judged(verdict, msgspec.structs.replace(state, drift=drift), view=view)
+    if spoken:
+        trajectory = advance(rested.trajectory, severity_of(signals, "inbound"), now)
+        view = msgspec.structs.replace(view, trajectory=trajectory)
+    return _remember(policy, decide(policy, findings, view, steps), rested, view, signals)
 
 
-def _remember(verdict: Verdict, before: State, view: View, signals: Sequence[Signal]) -> Judged:
+def _signals(findings: Sequence[Finding]) -> tuple[Signal, ...]:
+    return tuple(s for f in findings if not isinstance(f, Failed) for s in f.signals)
+
+
+def _noted(before: Times, signals: Sequence[Signal], now: float) -> Times:
+    return noted(before, (s.name for s in signals if s.severity or s.name in CUES), now) if signals else before
+
+
+def _cooled(policy: Policy, verdict: Verdict, view: View) -> tuple[tuple[str, float], ...]:
+    """When rules that cool down have fired, with those of this turn."""
+    fired = {step.rule for step in verdict.trail if step.fired}
+    cooling = {rule.id for rule in policy.rules if rule.then.cool_down and rule.id in fired} if fired else set()
+    return tuple({**dict(view.cooled), **dict.fromkeys(sorted(cooling), view.now)}.items()) if cooling else view.cooled
+
+
+def _remember(policy: Policy, verdict: Verdict, before: State, view: View, signals: Sequence[Signal]) -> Judged:
     after = msgspec.structs.replace(
         before,
         trajectory=view.trajectory,
         episode=_episode(before.episode, verdict, signals),
         audience=view.audience,
         language=_language(signals) or before.language,
+        recent=view.recent,
+        cooled=_cooled(policy, verdict, view),
     )
-    return Judged(verdict, after, before.episode)
+    return Judged(verdict, after, before.episode, view)
 
 
 def _episode(before: Episode, verdict: Verdict, signals: Sequence[Signal]) -> Episode:

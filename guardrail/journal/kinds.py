@@ -16,26 +16,31 @@ from guardrail.core.model import Failed, Signal
 
 _EXCHANGE = ("exchange", "conversation")
 _CASE = ("case", "category", "severity", "state", "outcome", "deadline", "event", "where", "by", "channel", "rung")
-_POLICY = ("policy", "policy_hash")
+_VERDICT = (
+    "direction", "severity", "action", "actions", "category", "subject", "rule", "response", "steer", "resources",
+    "granularity", "signals", "trail", "failures", "cases", "enacted", "shortened", "locale", "country", "audience",
+)  # fmt: skip
 
-KINDS: Mapping[str, frozenset[str]] = {
-    "exchange": frozenset(
-        (*_EXCHANGE, "dialect", "outcome", "action", "status", "stream", "joined", "locale", "country", "audience")
-        + ("mode", "duration_ms", "added_ms", "known", "turns")
+_EVERY = ("policy", "policy_hash", "signed_by")
+"""By which policy, and who has signed it: in every record."""
+
+_FIELDS: Mapping[str, tuple[str, ...]] = {
+    "exchange": (
+        *_EXCHANGE, "dialect", "outcome", "action", "status", "stream", "joined", "locale", "country", "audience",
+        "mode", "duration_ms", "added_ms", "known", "turns",
     ),
-    "verdict": frozenset(
-        (*_EXCHANGE, *_POLICY, "direction", "severity", "action", "actions", "category", "subject", "rule")
-        + ("response", "steer", "resources", "granularity", "signals", "trail", "failures", "cases", "enacted")
-        + ("shortened",)
-    ),
-    "case": frozenset((*_EXCHANGE, *_CASE, *_POLICY, "rule", "created", "told")),
-    "latch": frozenset(("exchange", "conversation", "before", "after", "by", "rule", "case")),
-    "failure": frozenset((*_EXCHANGE, "part", "reason", "count", "direction", "action", "case")),
-    "start": frozenset(("version", "mode", "pid", *_POLICY, "policies", "responders", "locale", "country")),
-    "stop": frozenset(("pid", "reason", "exchanges")),
-    "policy": frozenset((*_POLICY, "before", "by", "signed", "rules")),
-    "journal.recovered": frozenset(("reason", "segment", "bytes", "expected", "found")),
-}
+    "verdict": (*_EXCHANGE, *_VERDICT),
+    "trial": (*_EXCHANGE, *_VERDICT, "live_severity", "live_action", "live_rule"),
+    "case": (*_EXCHANGE, *_CASE, "rule", "created", "told"),
+    "latch": ("exchange", "conversation", "before", "after", "by", "rule", "case"),
+    "failure": (*_EXCHANGE, "part", "reason", "count", "direction", "action", "case"),
+    "start": ("version", "mode", "pid", "policies", "responders", "locale", "country"),
+    "stop": ("pid", "reason", "exchanges"),
+    "policy": ("before", "by", "signed", "rules", "event", "count"),
+    "journal.recovered": ("reason", "segment", "bytes", "expected", "found"),
+}  # fmt: skip
+
+KINDS: Mapping[str, frozenset[str]] = {kind: frozenset((*fields, *_EVERY)) for kind, fields in _FIELDS.items()}
 """Kind to the fields it may have. ``by`` is a responder's name, given by the operator's own staff."""
 
 RESERVED = frozenset(("n", "at", "kind", "prev", "mac"))
@@ -90,22 +95,26 @@ def verdict_fields(verdict: Verdict, *, exchange: str, conversation: str, enacte
     ``shortened`` says so. The record of a decision must not be lost because somebody wrote too much.
     """
     fields: dict[str, object] = {
-        "exchange": _word(exchange),
-        "conversation": _word(conversation),
+        "exchange": word(exchange),
+        "conversation": word(conversation),
         "direction": verdict.direction,
         "severity": verdict.severity,
         "action": verdict.action,
         "actions": verdict.actions,
-        "rule": _word(verdict.rule),
-        "policy": _word(verdict.policy),
-        "policy_hash": _word(verdict.policy_hash),
+        "rule": word(verdict.rule),
+        "policy": word(verdict.policy),
+        "policy_hash": word(verdict.policy_hash),
+        "locale": word(verdict.locale),
+        "audience": verdict.audience,
         "granularity": verdict.granularity,
         "enacted": enacted,
     }
     optional = {
-        "category": _word(verdict.category),
+        "signed_by": word(verdict.signed_by),
+        "country": word(verdict.country),
+        "category": word(verdict.category),
         "subject": verdict.subject if verdict.category else "",
-        "response": _word(verdict.response),
+        "response": word(verdict.response),
         "steer": _words(verdict.steer),
         "resources": _words(verdict.resources),
         "signals": tuple(_short_signal(signal) for signal in verdict.signals[:MAX_TRAIL]),
@@ -118,14 +127,15 @@ def verdict_fields(verdict: Verdict, *, exchange: str, conversation: str, enacte
     return fields
 
 
-def _word(text: str) -> str:
+def word(text: str) -> str:
+    """A text as a record may hold it: short, and printable."""
     if len(text) <= MAX_WORD and text.isprintable():
         return text
     return "".join(char for char in text[:MAX_WORD] if char.isprintable())
 
 
 def _words(texts: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(_word(text) for text in texts[:MAX_TRAIL])
+    return tuple(word(text) for text in texts[:MAX_TRAIL])
 
 
 def _short_signal(signal: Signal) -> Signal:
@@ -140,8 +150,8 @@ Traced = TypeVar("Traced", Signal, Step)
 
 
 def _short(traced: Traced, names: tuple[str, ...]) -> Traced:
-    words: tuple[str, ...] = tuple(getattr(traced, name) for name in names)
-    if len(traced.spans) <= MAX_SPANS and sum(map(len, words)) <= MAX_WORD:
+    texts: tuple[str, ...] = tuple(getattr(traced, name) for name in names)
+    if len(traced.spans) <= MAX_SPANS and sum(map(len, texts)) <= MAX_WORD:
         return traced
-    short = {name: _word(word) for name, word in zip(names, words, strict=True)}
+    short = {name: word(text) for name, text in zip(names, texts, strict=True)}
     return msgspec.structs.replace(traced, spans=traced.spans[:MAX_SPANS], **short)

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from guardrail.core.decide import OnFailure, Policy, Rule, indexed
-from guardrail.policy.rules import read_rules, read_then
+from guardrail.core.rules import OnFailure, Policy, Rule, indexed
+from guardrail.policy.floor import gaps
+from guardrail.policy.hazards import Hazard, read_hazards
+from guardrail.policy.overrides import tighter
+from guardrail.policy.rules import Override, read_composites, read_overrides, read_rules, read_then
+from guardrail.policy.signing import ANYBODY, Trust
 from guardrail.policy.source import Pack, PolicyError, Problems, Source
-from guardrail.policy.vocabulary import FAILURES, LOCALE, PACK_KEYS, nearest
+from guardrail.policy.vocabulary import FAILURES, LOCALE, PACK_KEYS, WAIVER_KEYS, nearest
 from guardrail.policy.whole import At, Parts, Seen, Text, check
 
 
@@ -23,20 +27,29 @@ class Compiled(msgspec.Struct, frozen=True):
     packs: tuple[Pack, ...]
     languages: tuple[str, ...]
     sources: dict[str, tuple[Source, At]]
+    hazards: tuple[Hazard, ...] = ()
+    replaced: tuple[tuple[Rule, Rule], ...] = ()
+    """Rules of earlier packs, and what later packs have put in their place."""
+    texts: tuple[tuple[str, str, Text], ...] = ()
+    """Every response: locale, name, and the text with its place."""
 
     def where(self, rule: Rule) -> str:
         """``file:line:col`` of a rule. It reads the file again, so it is for messages only."""
-        source, at = self.sources[rule.id]
+        return self.place(rule.id)
+
+    def place(self, name: str) -> str:
+        """As ``where``, of a rule or composite by its name."""
+        source, at = self.sources[name]
         return source.place(*at)
 
 
-def load(folders: Sequence[Path]) -> Policy:
+def load(folders: Sequence[Path], trust: Trust = ANYBODY) -> Policy:
     """Compile packs. Raises ``PolicyError`` with every problem of every file at once."""
-    return compile_packs(folders).policy
+    return compile_packs(folders, trust).policy
 
 
-def compile_packs(folders: Sequence[Path]) -> Compiled:
-    """As ``load``, with the packs."""
+def compile_packs(folders: Sequence[Path], trust: Trust = ANYBODY) -> Compiled:
+    """As ``load``, with the packs. ``trust``: whose signatures count, and whether every pack needs one."""
     problems = Problems()
     packs = [Pack(folder, problems) for folder in folders]
     if not folders:
@@ -44,11 +57,25 @@ def compile_packs(folders: Sequence[Path]) -> Compiled:
     reader = _Compiler(problems)
     for pack in packs:
         reader.take(pack)
+    reader.tighten()
     check(reader, problems)
+    signed_by = trust.signers([pack.folder for pack in packs], problems)
     if problems:
         raise PolicyError(sorted(dict.fromkeys(problems), key=_in_order))
     digest = hashlib.sha256(b"".join(pack.digest() for pack in packs)).hexdigest()
-    return Compiled(reader.policy(digest), tuple(packs), tuple(reader.languages), reader.sources)
+    policy = reader.policy(digest, "; ".join(dict.fromkeys(signed_by)))
+    if found := list(reader.silences(policy, trust)):
+        raise PolicyError(found)
+    texts = ((tag, name, text) for tag, named in reader.responses.items() for name, text in named.items())
+    return Compiled(
+        policy,
+        tuple(packs),
+        tuple(reader.languages),
+        reader.sources,
+        tuple(reader.hazards.values()),
+        tuple(reader.replaced),
+        tuple(texts),
+    )
 
 
 def _in_order(problem: str) -> tuple[str, int, int]:
@@ -62,13 +89,18 @@ class _Compiler(Parts):
     def __init__(self, problems: Problems) -> None:
         super().__init__()
         self._problems = problems
+        self._overrides: dict[str, tuple[Override, Source, At]] = {}
+        self._waivers: list[Pack] = []
+        self.replaced: list[tuple[Rule, Rule]] = []
 
     def take(self, pack: Pack) -> None:
         if pack.head is not None:
             self._head(pack.head)
+            self._waive(pack, pack.head)
         mine: Seen = {}
         for source in pack.files:
             self._rules(source, mine)
+            self._others(source, mine)
             self._responses(source, mine)
             self._guidance(source, mine)
             self._on_failure(source, mine)
@@ -98,7 +130,63 @@ class _Compiler(Parts):
         for rule, at in read_rules(source, self._problems):
             self._once(mine, "rule", rule.id, source, at)
             self.sources[rule.id] = (source, at)
+            if rule.id in self.rules:
+                self.replaced.append((self.rules[rule.id], rule))
             self.rules[rule.id] = rule
+
+    def _others(self, source: Source, mine: Seen) -> None:
+        for composite, at in read_composites(source, self._problems):
+            self._once(mine, "composite", composite.id, source, at)
+            if composite.id in self.rules:
+                self._problems.add(source, at, f"the rule {composite.id} stands already; rename the composite")
+            self.composites[composite.id] = composite
+            self.sources[composite.id] = (source, at)
+        for override, at in read_overrides(source, self._problems):
+            self._once(mine, "override", override.id, source, at)
+            self._overrides[override.id] = (override, source, at)
+        for hazard, at in read_hazards(source, self._problems):
+            self._once(mine, "hazard", hazard.id, source, at)
+            self.hazards[hazard.id] = hazard
+            self.hazard_sources[hazard.id] = (source, at)
+
+    def tighten(self) -> None:
+        """Put the overrides in: each as a rule before the one it is stricter than."""
+        for override, source, at in self._overrides.values():
+            if override.id in self.rules:
+                self._problems.add(source, at, f"the rule {override.id} stands already; rename the override")
+                continue
+            if override.rule not in self.rules:
+                what = f"unknown rule {override.rule}; {nearest(override.rule, self.rules)}"
+                self._problems.add(source, (*at, "rule"), what)
+                continue
+            tightened = tighter(self.rules[override.rule], override, source, self._problems, at)
+            if tightened is None:
+                continue
+            self.sources[override.id] = (source, at)
+            order = list(self.rules.items())
+            order.insert([name for name, _ in order].index(override.rule), (override.id, tightened))
+            self.rules = dict(order)
+
+    def _waive(self, pack: Pack, head: Source) -> None:
+        listed = head.tree.get("waivers", [])
+        for i, raw in enumerate(listed if isinstance(listed, list) else [listed]):
+            texts = raw.values() if isinstance(raw, dict) and set(raw) == set(WAIVER_KEYS) else (None,)
+            if not all(isinstance(text, str) and text for text in texts) or raw["silences"] != "suicide":
+                self._problems.add(
+                    head, ("waivers", i), "a waiver says what is silenced and why; write {silences: suicide, reason: …}"
+                )
+            else:
+                self._waivers.append(pack)
+
+    def silences(self, policy: Policy, trust: Trust) -> Iterator[str]:
+        """What the packs leave unanswered that nobody may, unless somebody has signed for it."""
+        found = [f"rules: {gap}; add a rule, or a signed waiver in pack.yaml" for gap in gaps(policy)]
+        unsigned: list[str] = []
+        if found and any(trust.required().signers([pack.folder], unsigned) for pack in self._waivers):
+            return
+        yield from found
+        if found:
+            yield from (f"{why}: a waiver counts only in a signed pack" for why in unsigned)
 
     def _responses(self, source: Source, mine: Seen) -> None:
         texts = source.tree.get("responses")
@@ -150,7 +238,7 @@ class _Compiler(Parts):
                 self._problems.add(source, ("on_failure", part), what)
             self.failures[part] = (then, source)
 
-    def policy(self, digest: str) -> Policy:
+    def policy(self, digest: str, signed_by: str) -> Policy:
         rules = tuple(self.rules.values())
         return Policy(
             id="+".join(name for name, _ in self.heads),
@@ -161,6 +249,8 @@ class _Compiler(Parts):
             responses={locale: _plain(texts) for locale, texts in self.responses.items()},
             guidance=_plain(self.guidance),
             index=indexed(rules),
+            composites=tuple(self.composites.values()),
+            signed_by=signed_by,
         )
 
 

@@ -8,10 +8,14 @@ from pathlib import Path
 
 import msgspec
 
-from guardrail.core.decide import When
+from guardrail.core.rules import When
 from guardrail.policy.compile import Compiled, compile_packs, uses_handover
+from guardrail.policy.overrides import loosened
+from guardrail.policy.proving import Look, run
+from guardrail.policy.signing import ANYBODY, Trust
 from guardrail.policy.source import Pack, PolicyError
-from guardrail.policy.vignettes import read_vignettes
+from guardrail.policy.vignettes import Vignette, read_vignettes
+from guardrail.policy.wording import hard, unsafe
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -22,21 +26,39 @@ class Report(msgspec.Struct, frozen=True):
     warnings: tuple[str, ...] = ()
 
 
-def lint(folders: Sequence[Path], today: datetime.date, responders: str | None = None) -> Report:
-    """Check packs. ``responders`` is what the operator has declared, when that is known."""
+def lint(
+    folders: Sequence[Path],
+    today: datetime.date,
+    responders: str | None = None,
+    look: Look | None = None,
+    trust: Trust = ANYBODY,
+) -> Report:
+    """Check packs. ``responders`` is what the operator has declared, when that is known; with ``look``, what
+    detectors see, it is also found out which rules no vignette proves."""
     try:
-        compiled = compile_packs(folders)
+        compiled = compile_packs(folders, trust)
     except PolicyError as error:
         return Report("", error.problems)
     errors: list[str] = []
-    read_vignettes(compiled.packs, errors)
+    vignettes = read_vignettes(compiled.packs, errors)
     if responders == "none":
         for rule in uses_handover(compiled.policy.rules):
             errors.append(
                 f"{compiled.where(rule)}: {rule.id} hands over to a human, and responders is none; "
                 "replace, or declare responders"
             )
-    return Report(compiled.policy.name, tuple(errors), tuple(_warnings(compiled, today)))
+    warnings = _warnings(compiled, today)
+    if look is not None and not errors:
+        warnings += _unproven(compiled, vignettes, look)
+    return Report(compiled.policy.name, tuple(errors), tuple(warnings))
+
+
+def _unproven(compiled: Compiled, vignettes: Sequence[Vignette], look: Look) -> list[str]:
+    outcome = run(compiled.policy, vignettes, look)
+    return [
+        f"{compiled.place(name)}: {name} is proven by no vignette: all of them pass without it; write one"
+        for name in outcome.unproven
+    ]
 
 
 def _warnings(compiled: Compiled, today: datetime.date) -> list[str]:
@@ -44,6 +66,12 @@ def _warnings(compiled: Compiled, today: datetime.date) -> list[str]:
     for pack in compiled.packs:
         found += _overdue(pack, today)
     found += _shadowed(compiled)
+    found += _milder(compiled)
+    found += _untranslated(compiled)
+    for locale, name, text in compiled.texts:
+        place = text.source.place(*text.at) if [*unsafe(locale, text.text), *hard(locale, text.text)] else ""
+        found += [f"{place}: {name} {what}; write it anew" for what in unsafe(locale, text.text)]
+        found += [f"{place}: {name} has {what}" for what in hard(locale, text.text)]
     declared = set(compiled.languages)
     for locale in compiled.policy.responses:
         if locale not in declared:
@@ -63,6 +91,27 @@ def _warnings(compiled: Compiled, today: datetime.date) -> list[str]:
         if name not in used
     ]
     return found
+
+
+def _milder(compiled: Compiled) -> list[str]:
+    """Rules of a later pack that do less than the ones they stand in for."""
+    return [
+        f"{compiled.where(after)}: {after.id} is milder than in an earlier pack: {what}; be sure that is meant"
+        for before, after in compiled.replaced
+        for what in loosened(before.then, after.then)
+    ]
+
+
+def _untranslated(compiled: Compiled) -> list[str]:
+    """Responses that exist in some declared language and not in another: that language would be answered in English."""
+    everywhere: dict[str, list[str]] = {}
+    for locale, name, _ in compiled.texts:
+        everywhere.setdefault(name, []).append(locale)
+    return [
+        f"responses: {name} is missing in {', '.join(missing)}; write it"
+        for name, there in everywhere.items()
+        if (missing := [tag for tag in compiled.languages if tag not in there])
+    ]
 
 
 def _overdue(pack: Pack, today: datetime.date) -> list[str]:

@@ -3,28 +3,53 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, TypeVar, cast
 
-from guardrail.core.decide import CaseRule, Rule, Then, When
+import msgspec
+
+from guardrail.core.conversation import LATELY, MOST_TIMES
 from guardrail.core.model import ACTIONS, CATEGORIES, CUES, OUTBOUND_SIGNALS, SIGNALS, Action, Audience, Direction
+from guardrail.core.rules import CaseRule, Composite, More, Repeats, Rule, Then, When
 from guardrail.policy.sense import mismatches, nonsense
 from guardrail.policy.source import Problems, Source
 from guardrail.policy.vocabulary import (
+    CHOICE,
     COUNTRY,
+    CUE,
+    FOR_KEYS,
     LOCALE,
+    MORE_KEYS,
+    OPTIONAL_RULE_KEYS,
+    OVERRIDE_KEYS,
     RESOURCE_KINDS,
     RULE_KEYS,
     THEN_KEYS,
+    UNLESS_KEYS,
     WHEN_KEYS,
     bounds,
+    daytime,
     duration,
     nearest,
 )
 
 At = tuple[str | int, ...]
 
-_CHOICES: Mapping[str, tuple[str, ...]] = {
+
+class Override(msgspec.Struct, frozen=True):
+    """Something stricter than ``rule`` for some people: those of ``whom``'s audience, locale or country.
+
+    ``then`` is raw: what it leaves out is as in the rule.
+    """
+
+    id: str
+    rule: str
+    source: str
+    whom: When
+    then: dict[str, Any]
+
+
+CHOICES: Mapping[str, tuple[str, ...]] = {
     "audience": ("adult", "minor", "unknown"),
     "subject": ("self", "other", "child"),
     "frame": ("sincere", "idiom", "fiction", "quotation", "professional", "intrusive"),
@@ -35,15 +60,34 @@ _OF = {"inbound": frozenset((*CATEGORIES, *CUES, "minor", "emotion")), "outbound
 
 def read_rules(source: Source, problems: Problems) -> Iterator[tuple[Rule, At]]:
     """The rules of a file, each with where it stands in it. What is wrong is added to ``problems``."""
-    listed = source.tree.get("rules", [])
+    yield from _listed(source, problems, "rules", _Reader(source, problems).rule)
+
+
+def read_composites(source: Source, problems: Problems) -> Iterator[tuple[Composite, At]]:
+    """The composites of a file, each with where it stands in it."""
+    yield from _listed(source, problems, "composites", _Reader(source, problems).composite)
+
+
+def read_overrides(source: Source, problems: Problems) -> Iterator[tuple[Override, At]]:
+    """The overrides of a file, each with where it stands in it. What they override is not looked at yet."""
+    yield from _listed(source, problems, "overrides", _Reader(source, problems).override)
+
+
+T = TypeVar("T")
+
+
+def _listed(
+    source: Source, problems: Problems, key: str, reader: Callable[[At, Any], T | None]
+) -> Iterator[tuple[T, At]]:
+    listed = source.tree.get(key, [])
     if not isinstance(listed, list):
-        problems.add(source, ("rules",), "rules must be a list; begin each rule with a dash")
+        problems.add(source, (key,), f"{key} must be a list; begin each with a dash")
         return
     for i, raw in enumerate(listed):
         before = len(problems)
-        rule = _Reader(source, problems).rule(("rules", i), raw)
-        if rule is not None and len(problems) == before:
-            yield rule, ("rules", i)
+        found = reader((key, i), raw)
+        if found is not None and len(problems) == before:
+            yield found, (key, i)
 
 
 def read_then(source: Source, problems: Problems, at: At, raw: Any) -> Then:
@@ -85,13 +129,13 @@ class _Reader:
                 self._wrong((*at, key), f"unknown {key} {name}; {nearest(name, sorted(known))}")
         return tuple(names)
 
-    def _bounds(self, at: At, raw: Any, key: str, *, whole: bool = True) -> tuple[float, float]:
+    def _bounds(self, at: At, raw: Any, key: str, *, high: float = 4, whole: bool = True) -> tuple[float, float]:
         if key not in raw:
-            return (0, 4)
-        found = bounds(raw[key], 0, 4, whole=whole)
+            return (0, high)
+        found = bounds(raw[key], 0, high, whole=whole)
         if found is None:
-            self._wrong((*at, key), f'{key} is no range within 0..4; write a number, ">=3" or "2..3"')
-            return (0, 4)
+            self._wrong((*at, key), f'{key} is no range within 0..{high:.0f}; write a number, ">=3" or "2..3"')
+            return (0, high)
         return found
 
     def _tags(self, at: At, raw: Any, key: str, form: re.Pattern[str], example: str) -> tuple[str, ...]:
@@ -102,17 +146,133 @@ class _Reader:
         return found
 
     def rule(self, at: At, raw: Any) -> Rule | None:
-        raw = self._mapping(at, raw, RULE_KEYS, "a rule")
-        for key in RULE_KEYS:
-            if not raw.get(key):
-                self._wrong(at, f"a rule needs {key}; add it")
-                return None
+        raw = self._whole(at, raw, RULE_KEYS, OPTIONAL_RULE_KEYS, "a rule")
+        if not raw:
+            return None
         when = self.when((*at, "when"), raw["when"])
         then = self.then((*at, "then"), raw["then"])
         for what in mismatches(when, then):
             self._wrong((*at, "then"), what)
-        rule_id, source = self._text(at, raw, "id"), self._text(at, raw, "source")
-        return Rule(rule_id, when, then, source)
+        return Rule(self._text(at, raw, "id"), when, then, self._text(at, raw, "source"), self._unless(at, raw, when))
+
+    def composite(self, at: At, raw: Any) -> Composite | None:
+        raw = self._whole(at, raw, ("id", "source", "when", "weight"), ("unless",), "a composite")
+        if not raw:
+            return None
+        when = self.when((*at, "when"), raw["when"])
+        weight = raw["weight"]
+        if isinstance(weight, bool) or not isinstance(weight, int) or not -2 <= weight <= 2:
+            self._wrong((*at, "weight"), "weight must be -2, -1, 1 or 2, the grades it adds or takes; write one")
+            weight = 0
+        if not when.signals:
+            self._wrong((*at, "when"), "a composite moves a signal; name it")
+        return Composite(
+            self._text(at, raw, "id"), when, weight, self._text(at, raw, "source"), self._unless(at, raw, when)
+        )
+
+    def override(self, at: At, raw: Any) -> Override | None:
+        raw = self._whole(at, raw, OVERRIDE_KEYS, (), "an override")
+        if not raw:
+            return None
+        whom = self._mapping((*at, "for"), raw["for"], FOR_KEYS, "for")
+        found = self.when((*at, "for"), {**whom, "direction": "inbound"})
+        then = raw["then"]
+        if not isinstance(then, dict):
+            self._wrong((*at, "then"), "then must be a mapping; write what is stricter")
+            return None
+        text = {key: self._text(at, raw, key) for key in ("id", "rule", "source")}
+        return Override(text["id"], text["rule"], text["source"], found, then)
+
+    def _whole(self, at: At, raw: Any, needed: Sequence[str], optional: Sequence[str], what: str) -> dict[str, Any]:
+        """The mapping, if it has all it needs; else nothing."""
+        found = self._mapping(at, raw, (*needed, *optional), what)
+        for key in needed:
+            if not found.get(key):
+                self._wrong(at, f"{what} needs {key}; add it")
+                return {}
+        return found
+
+    def _unless(self, at: At, raw: dict[str, Any], when: When) -> tuple[When, ...]:
+        """Exceptions, each a condition of its own; the direction is the rule's."""
+        given = raw.get("unless", [])
+        listed = given if isinstance(given, list) else [given]
+        found = []
+        for i, one in enumerate(listed):
+            where = (*at, "unless", i) if isinstance(given, list) else (*at, "unless")
+            if not isinstance(one, dict) or not one:
+                self._wrong(where, "an exception is a condition; write unless: {frame: fiction}")
+                continue
+            for key in one:
+                if key not in UNLESS_KEYS:
+                    self._wrong((*where, key), f"unknown key {key}; {nearest(key, UNLESS_KEYS)}")
+            inner = {key: value for key, value in one.items() if key in UNLESS_KEYS}
+            found.append(self.when(where, {**inner, "direction": when.direction}))
+        return tuple(found)
+
+    def _more(self, at: At, raw: dict[str, Any]) -> More | None:
+        if not any(key in raw for key in MORE_KEYS):
+            return None
+        turns = self._bounds(at, raw, "turns", high=1_000_000) if "turns" in raw else (0.0, float("inf"))
+        session = self._seconds(at, raw, "session")
+        between = daytime(raw["between"]) if "between" in raw else None
+        if "between" in raw and between is None:
+            self._wrong((*at, "between"), 'between is no time of day; write "22:00..06:00"')
+        peak = self._bounds(at, raw, "peak")
+        return More(
+            score=self._bounds(at, raw, "score", high=1, whole=False) if "score" in raw else (0.0, 1.0),
+            peak=(int(peak[0]), int(peak[1])),
+            trend=self._names(at, raw, "trend", ("rising", "steady", "falling")),
+            quiet=self._count(at, raw, "quiet"),
+            turns=turns,
+            session=session,
+            between=between,
+            repeats=self._repeats(at, raw),
+            present=self._names(at, raw, "with", SIGNALS),
+            absent=self._names(at, raw, "without", SIGNALS),
+            cues=self._cues(at, raw),
+            prefers=self._tags(at, raw, "prefers", CHOICE, "text-only"),
+        )
+
+    def _repeats(self, at: At, raw: dict[str, Any]) -> Repeats | None:
+        if "repeats" not in raw:
+            return None
+        at = (*at, "repeats")
+        inner = self._mapping(at, raw["repeats"], ("times", "within"), "repeats")
+        times, within = self._count(at, inner, "times"), self._seconds(at, inner, "within")
+        if not 2 <= times <= MOST_TIMES or not 0 < within <= LATELY:
+            what = f"repeats needs times from 2 to {MOST_TIMES} and within up to {LATELY / 86400:.0f}d"
+            self._wrong(at, f"{what}; write {{times: 3, within: 24h}}")
+            return None
+        return Repeats(times, within)
+
+    def _cues(self, at: At, raw: dict[str, Any]) -> tuple[tuple[str, float, float], ...]:
+        found = []
+        given = raw.get("cue", {})
+        if not isinstance(given, dict):
+            self._wrong((*at, "cue"), 'cue must be a mapping; write cue: {voice.arousal: ">=0.8"}')
+            return ()
+        for name, value in given.items():
+            edges = bounds(value, -1e6, 1e6, whole=False)
+            if not isinstance(name, str) or not CUE.fullmatch(name) or edges is None:
+                self._wrong((*at, "cue"), f'cue {name} is none; write a name and a range: voice.arousal: ">=0.8"')
+            else:
+                found.append((name, *edges))
+        return tuple(found)
+
+    def _count(self, at: At, raw: dict[str, Any], key: str) -> int:
+        value = raw.get(key, 0)
+        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+            self._wrong((*at, key), f"{key} must be a whole number; write one")
+            return 0
+        return value
+
+    def _seconds(self, at: At, raw: dict[str, Any], key: str) -> float:
+        if key not in raw:
+            return 0.0
+        seconds = duration(raw[key])
+        if not seconds:
+            self._wrong((*at, key), f"{key} must be a time such as 30m or 24h; write one")
+        return seconds or 0.0
 
     def when(self, at: At, raw: Any) -> When:
         raw = self._mapping(at, raw, WHEN_KEYS, "when")
@@ -124,7 +284,7 @@ class _Reader:
         for name in signals:
             if name in SIGNALS and name not in _OF[direction]:
                 self._wrong((*at, "signal"), f"{name} is never seen {direction}; change the direction or the signal")
-        choices = {key: self._names(at, raw, key, known) for key, known in _CHOICES.items()}
+        choices = {key: self._names(at, raw, key, known) for key, known in CHOICES.items()}
         severity, latch = self._bounds(at, raw, "severity"), self._bounds(at, raw, "latch")
         drift = raw.get("drift", 0)
         if isinstance(drift, bool) or not isinstance(drift, int | float) or drift < 0:
@@ -145,6 +305,7 @@ class _Reader:
             level=self._bounds(at, raw, "level", whole=False),
             episode=self._episode(at, raw),
             drift=float(drift),
+            more=self._more(at, raw),
         )
 
     def _episode(self, at: At, raw: Any) -> bool | None:
@@ -176,6 +337,7 @@ class _Reader:
             self._text(at, raw, "steer"),
             self._names(at, raw, "help", RESOURCE_KINDS),
             case,
+            self._seconds(at, raw, "cool_down"),
         )
         for what in nonsense(then):
             self._wrong(at, what)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from guardrail.core.decide import Then, When
+from guardrail.core.model import Severity
+from guardrail.core.rules import Then, When
 
 _OF_REPLIES = ("rewrite", "regenerate")
 _SPEAKING = ("support", "rewrite", "regenerate", "replace", "handoff")
@@ -37,5 +38,9 @@ def mismatches(when: When, then: Then) -> Iterator[str]:
             yield "a text in place of the reply needs fresh evidence; name a signal, or steer"
     elif then.steer and then.action != "regenerate":
         yield "guidance after a reply is heard only by regenerate; use that, or take steer out"
+    if then.cool_down and (then.case is not None or when.severity[1] >= Severity.HIGH or when.direction == "outbound"):
+        yield "danger, and what a bot may not say, is answered each time; take cool_down out, or ask for severity <=2"
+    if when.more is not None and when.more.repeats is not None and when.direction == "outbound":
+        yield "repeats counts the person's turns; for what a bot says over and over write drift"
     if then.case is not None and not when.signals:
         yield "a case is about a signal; name one"

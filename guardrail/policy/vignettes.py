@@ -1,26 +1,39 @@
-"""Vignettes: short written conversations with the verdict each turn must get. The unit tests of a policy."""
+"""Vignettes: short written conversations with the verdict each turn must get. The unit tests of a policy.
+
+One may stand for several: ``locale`` and ``audience`` may be lists, and every pair of them is one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
 
-from guardrail.core.conversation import State
-from guardrail.core.decide import Policy, Verdict
-from guardrail.core.model import ACTIONS, Audience, Context, Direction, Finding, Message, Role
-from guardrail.core.turn import judge
+from guardrail.core.conditions import Around
+from guardrail.core.model import ACTIONS, SIGNALS, Signal
 from guardrail.policy.source import Pack, Source
-from guardrail.policy.vocabulary import bounds, nearest
+from guardrail.policy.vocabulary import LOCALE, bounds, duration, nearest
 
-Look = Callable[[str, Context], Sequence[Finding]]
-"""Runs the detectors on one turn."""
-
-KEYS = ("id", "about", "locale", "audience", "country", "turns")
-EXPECT_KEYS = ("severity", "action", "rule", "response", "case", "signal", "deadline")
+KEYS = ("id", "about", "locale", "audience", "country", "at", "cues", "prefers", "turns")
+TURN_KEYS = ("user", "assistant", "sees", "after", "expect")
+SEES_KEYS = ("signal", "severity", "subject", "frame", "time", "detail", "score")
+EXPECT_KEYS = ("severity", "action", "rule", "response", "case", "signal", "deadline", "reply", "not_rule")
+REPLY_KEYS = ("has", "lacks")
 MINUTES_APART = 60.0
-"""Seconds between the turns of a vignette: the clock is frozen, and moves by this with each."""
+"""Seconds between the turns of a vignette that does not say: the clock is frozen, and moves by this with each."""
+_CLOCK = re.compile(r"([01]?\d|2[0-3]):([0-5]\d)")
+
+
+class Where(msgspec.Struct, frozen=True):
+    """Where a turn stands. Its line is looked for only when there is something to say: that reads the file again."""
+
+    source: Source | None
+    at: tuple[str | int, ...]
+
+    def __str__(self) -> str:
+        return self.source.place(*self.at) if self.source else ""
 
 
 class Turn(msgspec.Struct, frozen=True):
@@ -29,7 +42,10 @@ class Turn(msgspec.Struct, frozen=True):
     role: str
     text: str
     expect: dict[str, Any]
-    where: str
+    where: Where
+    after: float = MINUTES_APART
+    sees: tuple[Signal, ...] | None = None
+    """What detectors are said to see, instead of looking: a rule can be proven before any detector can show it."""
 
 
 class Vignette(msgspec.Struct, frozen=True):
@@ -38,22 +54,13 @@ class Vignette(msgspec.Struct, frozen=True):
     locale: str | None = None
     audience: str = "unknown"
     country: str | None = None
+    around: Around = Around()
 
     @property
     def must_not_escalate(self) -> bool:
         """Whether every expectation is that nothing is done beyond steering."""
         expected = [t.expect for t in self.turns if t.expect]
-        return all(set(_listed(e.get("action"))) <= {"pass", "steer"} and e.get("case") is not True for e in expected)
-
-
-class Outcome(msgspec.Struct, frozen=True):
-    """How the vignettes went. ``failures`` are one line each; ``fired`` the rules that some turn made fire."""
-
-    total: int
-    calm: int
-    failures: tuple[str, ...]
-    fired: tuple[str, ...]
-    rules: int
+        return all(set(listed(e.get("action"))) <= {"pass", "steer"} and e.get("case") is not True for e in expected)
 
 
 def read_vignettes(packs: Sequence[Pack], errors: list[str]) -> list[Vignette]:
@@ -67,14 +74,13 @@ def read_vignettes(packs: Sequence[Pack], errors: list[str]) -> list[Vignette]:
                 errors.append(f"{source.place('vignettes')}: vignettes must be a list; begin each with a dash")
                 continue
             for i, raw in enumerate(listed):
-                vignette = _Reader(source, ("vignettes", i), errors).read(raw)
-                if vignette is None:
-                    continue
-                where = source.place("vignettes", i)
-                if vignette.id in seen:
-                    errors.append(f"{where}: the id {vignette.id} stands at {seen[vignette.id]} already; rename one")
-                seen[vignette.id] = where
-                found.append(vignette)
+                for vignette in _Reader(source, ("vignettes", i), errors).read(raw):
+                    where = f"{source.path}, number {i + 1}"
+                    if vignette.id in seen:
+                        here = source.place("vignettes", i)
+                        errors.append(f"{here}: the id {vignette.id} stands in {seen[vignette.id]} already; rename one")
+                    seen[vignette.id] = where
+                    found.append(vignette)
     return found
 
 
@@ -85,31 +91,55 @@ class _Reader:
     def _wrong(self, at: Sequence[str | int], what: str) -> None:
         self._errors.append(f"{self._source.place(*self._at, *at)}: {what}")
 
-    def read(self, raw: Any) -> Vignette | None:
+    def read(self, raw: Any) -> list[Vignette]:
         before = len(self._errors)
         if not isinstance(raw, dict) or not isinstance(raw.get("id"), str):
             self._wrong((), "a vignette needs an id; add id: NAME")
-            return None
+            return []
         for key in raw:
             if key not in KEYS:
                 self._wrong((key,), f"unknown key {key}; {nearest(key, KEYS)}")
         turns = raw.get("turns")
         if not isinstance(turns, list) or not turns:
             self._wrong((), "a vignette needs turns; add user: and what to expect")
-            return None
+            return []
         read = tuple(self._turn(i, turn) for i, turn in enumerate(turns))
         if not any(t and t.expect for t in read):
             self._wrong((), "a vignette that expects nothing proves nothing; add expect to a turn")
-        if raw.get("audience", "unknown") not in ("adult", "minor", "unknown"):
-            self._wrong(("audience",), "audience must be adult, minor or unknown; write one")
+        audiences, locales = listed(raw.get("audience", "unknown")), listed(raw.get("locale"))
+        if not audiences or not set(map(str, audiences)) <= {"adult", "minor", "unknown"}:
+            self._wrong(("audience",), "audience must be adult, minor or unknown, or a list of them; write one")
+        if not locales or not all(tag is None or (isinstance(tag, str) and LOCALE.fullmatch(tag)) for tag in locales):
+            self._wrong(("locale",), "locale must be a tag such as de, or a list of them; write one")
+        around = self._around(raw)
         if len(self._errors) > before:
-            return None
-        return Vignette(
-            raw["id"],
-            cast("tuple[Turn, ...]", read),
-            raw.get("locale"),
-            raw.get("audience", "unknown"),
-            raw.get("country"),
+            return []
+        return [
+            Vignette(
+                "/".join((raw["id"], *([str(tag)] * (len(locales) > 1)), *([who] * (len(audiences) > 1)))),
+                cast("tuple[Turn, ...]", read),
+                tag,
+                who,
+                raw.get("country"),
+                around,
+            )
+            for tag in locales
+            for who in audiences
+        ]
+
+    def _around(self, raw: dict[str, Any]) -> Around:
+        """The clock is frozen at ``at``; without it nobody knows the time of day."""
+        minute = _CLOCK.fullmatch(str(raw["at"])) if "at" in raw else None
+        if "at" in raw and minute is None:
+            self._wrong(("at",), 'at must be a time of day; write "23:30", quoted')
+        cues, prefers = raw.get("cues", {}), listed(raw.get("prefers", []))
+        if not isinstance(cues, dict) or not all(isinstance(v, int | float) for v in cues.values()):
+            self._wrong(("cues",), "cues must map names to numbers; write {voice.arousal: 0.9}")
+            cues = {}
+        return Around(
+            tuple((str(name), float(value)) for name, value in cues.items()),
+            tuple(map(str, prefers)),
+            int(minute[1]) * 60 + int(minute[2]) if minute else None,
         )
 
     def _turn(self, i: int, raw: Any) -> Turn | None:
@@ -118,8 +148,11 @@ class _Reader:
             self._wrong(("turns", i), "a turn is user: TEXT or assistant: TEXT; write one of them")
             return None
         for key in raw:
-            if key not in ("user", "assistant", "expect"):
-                self._wrong(("turns", i, key), f"unknown key {key}; {nearest(key, ('user', 'assistant', 'expect'))}")
+            if key not in TURN_KEYS:
+                self._wrong(("turns", i, key), f"unknown key {key}; {nearest(key, TURN_KEYS)}")
+        after = duration(raw["after"]) if "after" in raw else MINUTES_APART
+        if after is None:
+            self._wrong(("turns", i, "after"), "after must be a time such as 5m or 72h; write one")
         expect = raw.get("expect", {})
         if not isinstance(expect, dict):
             self._wrong(
@@ -127,81 +160,60 @@ class _Reader:
             )
             return None
         self._check_expect(i, expect)
-        return Turn(roles[0], raw[roles[0]], expect, self._source.place(*self._at, "turns", i))
+        sees = self._sees(i, raw["sees"]) if "sees" in raw else None
+        where = Where(self._source, (*self._at, "turns", i))
+        return Turn(roles[0], raw[roles[0]], expect, where, after or 0.0, sees)
+
+    def _sees(self, i: int, raw: Any) -> tuple[Signal, ...] | None:
+        found = []
+        for j, one in enumerate(listed(raw)):
+            at = ("turns", i, "sees", j)
+            if not isinstance(one, dict) or one.get("signal") not in SIGNALS or not set(one) <= set(SEES_KEYS):
+                name = one.get("signal") if isinstance(one, dict) else one
+                self._wrong(at, f"{name} is no signal to see; write {{signal: suicide, severity: 3}}")
+                continue
+            fields = {"name": one["signal"], "severity": one.get("severity", 0), "detector": "stated"}
+            fields |= {key: one[key] for key in SEES_KEYS[2:] if key in one}
+            try:
+                signal = msgspec.convert(fields, Signal)
+            except msgspec.ValidationError as error:
+                self._wrong(at, f"is no signal ({error}); correct it")
+                continue
+            if not 0 <= signal.severity <= 4 or not 0 <= signal.score <= 1:
+                self._wrong(at, "severity is from 0 to 4, and score from 0 to 1; correct it")
+                continue
+            found.append(signal)
+        return tuple(found)
 
     def _check_expect(self, i: int, expect: dict[str, Any]) -> None:
         for key, value in expect.items():
             at = ("turns", i, "expect", key)
             if key not in EXPECT_KEYS:
                 self._wrong(at, f"unknown key {key}; {nearest(key, EXPECT_KEYS)}")
-            elif key == "action" and not set(_listed(value)) <= set(ACTIONS):
+            elif key == "action" and not set(listed(value)) <= set(ACTIONS):
                 self._wrong(at, f"unknown action {value}; {nearest(value, ACTIONS)}")
             elif key == "severity" and bounds(value, 0, 4) is None:
                 self._wrong(at, 'severity is no range within 0..4; write a number, ">=3" or "2..3"')
             elif key == "case" and not isinstance(value, bool):
                 self._wrong(at, "case must be a truth value; write true or false")
+            elif key == "reply" and not _is_reply(value):
+                self._wrong(at, "reply says what the text must hold; write reply: {has: [AI], lacks: [calories]}")
 
 
-def _listed(value: Any) -> list[Any]:
+def _is_reply(value: Any) -> bool:
+    return (
+        isinstance(value, dict)
+        and bool(value)
+        and set(value) <= set(REPLY_KEYS)
+        and all(isinstance(one, str) for parts in value.values() for one in listed(parts))
+    )
+
+
+def listed(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def run(policy: Policy, vignettes: Sequence[Vignette], look: Look) -> Outcome:
-    """Run vignettes through the detectors and the policy, each from a calm beginning, its clock frozen."""
-    failures: list[str] = []
-    fired: set[str] = set()
-    for vignette in vignettes:
-        for turn, verdict in _verdicts(policy, vignette, look):
-            fired.update(step.rule for step in verdict.trail if step.fired)
-            failures += [f"{turn.where}: {vignette.id}: {what}" for what in _differences(turn.expect, verdict)]
-    known = {rule.id for rule in policy.rules}
-    calm = sum(v.must_not_escalate for v in vignettes)
-    return Outcome(len(vignettes), calm, tuple(failures), tuple(sorted(fired & known)), len(known))
-
-
-def _verdicts(policy: Policy, vignette: Vignette, look: Look) -> Iterator[tuple[Turn, Verdict]]:
-    state = State(vignette.id)
-    history: tuple[Message, ...] = ()
-    audience = cast("Audience", vignette.audience)
-    for i, turn in enumerate(vignette.turns):
-        direction: Direction = "inbound" if turn.role == "user" else "outbound"
-        findings = look(turn.text, Context(direction, history, vignette.locale, audience))
-        judged = judge(
-            policy,
-            findings,
-            state,
-            direction=direction,
-            now=MINUTES_APART * (i + 1),
-            locale=vignette.locale or "en",
-            country=vignette.country,
-            audience=audience,
-        )
-        state = judged.state
-        history = (*history, Message(cast("Role", turn.role), turn.text))
-        yield turn, judged.verdict
-
-
-def _differences(expect: dict[str, Any], verdict: Verdict) -> Iterator[str]:
-    actual: dict[str, Any] = {
-        "action": verdict.action,
-        "response": verdict.response,
-        "case": bool(verdict.cases),
-    }
-    for key, value in actual.items():
-        if key in expect and actual[key] not in _listed(expect[key]):
-            yield f"{key} is {value}, not {expect[key]}"
-    if "severity" in expect:
-        low, high = cast("tuple[float, float]", bounds(expect["severity"], 0, 4))
-        if not low <= verdict.severity <= high:
-            yield f"severity is {verdict.severity}, not {expect['severity']} (signals: {_signals(verdict)})"
-    if "rule" in expect and expect["rule"] not in [s.rule for s in verdict.trail if s.fired]:
-        fired = ", ".join(s.rule for s in verdict.trail if s.fired) or "none"
-        yield f"the rule {expect['rule']} did not fire (fired: {fired})"
-    if "signal" in expect and not set(_listed(expect["signal"])) <= {s.name for s in verdict.signals}:
-        yield f"no signal {expect['signal']} (signals: {_signals(verdict)})"
-    if "deadline" in expect and expect["deadline"] not in [c.deadline for c in verdict.cases]:
-        yield f"no case with a deadline of {expect['deadline']} s"
-
-
-def _signals(verdict: Verdict) -> str:
-    return ", ".join(f"{s.name} {s.severity} {s.pattern}" for s in verdict.signals) or "none"
+def example(role: str, text: str, locale: str | None, audience: str, country: str | None) -> Vignette:
+    """One turn by itself, which expects nothing."""
+    nowhere = Where(None, ())
+    return Vignette("example", (Turn(role, text, {}, nowhere),), locale, audience, country)

@@ -23,24 +23,40 @@ RESOURCE_KINDS: tuple[str, ...] = (
     "poison",
     "trafficking",
 )
-PLACEHOLDERS = ("help", "told")
+PLACEHOLDERS = ("help", "told", "back", "service", "bot")
 WHEN_KEYS = (
     "direction", "signal", "severity", "audience", "locale", "country", "subject", "detail", "frame", "time", "latch",
-    "level", "episode", "drift",
+    "level", "episode", "drift", "score", "peak", "trend", "quiet", "turns", "session", "between", "repeats", "with",
+    "without", "cue", "prefers",
 )  # fmt: skip
-THEN_KEYS = ("action", "response", "help", "steer", "case")
+MORE_KEYS = WHEN_KEYS[WHEN_KEYS.index("score") :]
+UNLESS_KEYS = tuple(key for key in WHEN_KEYS if key not in ("direction", "signal"))
+FOR_KEYS = ("audience", "locale", "country")
+THEN_KEYS = ("action", "response", "help", "steer", "case", "cool_down")
 RULE_KEYS = ("id", "source", "when", "then")
+OPTIONAL_RULE_KEYS = ("unless",)
+COMPOSITE_KEYS = ("id", "source", "when", "weight", "unless")
+OVERRIDE_KEYS = ("id", "rule", "source", "for", "then")
+HAZARD_KEYS = ("id", "harm", "cause", "rules")
+WAIVER_KEYS = ("silences", "reason")
 FAILURES = ("detector_inbound", "detector_outbound", "store", "upstream")
-PACK_KEYS = ("id", "version", "owner", "sources", "review_by", "languages", "summary")
-FILE_KEYS = ("rules", "responses", "locale", "guidance", "on_failure", "vignettes")
+PACK_KEYS = ("id", "version", "owner", "sources", "review_by", "languages", "summary", "waivers")
+FILE_KEYS = (
+    "rules", "composites", "overrides", "hazards", "responses", "locale", "guidance", "on_failure", "vignettes",
+)  # fmt: skip
 
 LONGEST = 60
 LONGEST_IMMINENT = 30
 """Words of a response; the second for what answers severity 4, when nobody can read much."""
 
 LOCALE = re.compile(r"[a-z]{2,3}(?:-[A-Za-z0-9]{2,8})*")
+CUE = re.compile(r"[a-z][a-z0-9_]{0,31}(?:\.[a-z0-9_]{1,32}){0,3}")
+"""A reading of the app's own, such as ``voice.arousal``."""
+CHOICE = re.compile(r"[a-z][a-z0-9-]{0,31}")
+"""A preference, such as ``text-only``."""
 COUNTRY = re.compile(r"[A-Z]{2}")
 
+_CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)\s*\.\.\s*([01]\d|2[0-3]):([0-5]\d)\Z")
 _DURATION = re.compile(r"(\d+)\s*(s|m|h|d)\Z")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _RANGE = re.compile(r"(?:(>=|<=|>|<)\s*(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*\.\.\s*(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?))\Z")
@@ -50,6 +66,15 @@ def duration(value: object) -> float | None:
     """Seconds of ``5m``, ``1h``, ``90s``, ``1d``; ``None`` when it is written otherwise."""
     match = _DURATION.match(value) if isinstance(value, str) else None
     return float(match[1]) * _UNITS[match[2]] if match else None
+
+
+def daytime(value: object) -> tuple[int, int] | None:
+    """Minutes of the day of ``"22:00..06:00"``, from and until; ``None`` when it is written otherwise."""
+    match = _CLOCK.match(value.strip()) if isinstance(value, str) else None
+    if match is None:
+        return None
+    begin, end = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
+    return (begin, end) if begin != end else None
 
 
 def bounds(value: object, low: float, high: float, *, whole: bool = True) -> tuple[float, float] | None:
@@ -86,9 +111,22 @@ _NUMBER = re.compile(r"\d(?:[ ().+/-]*\d){2,}")
 _UNIVERSAL = ("112", "911")
 
 
+_UNSPACED = (
+    (re.compile(r"[\u4e00-\u9fff\u3400-\u4dbf]"), 1.6),
+    (re.compile(r"[\u3040-\u30ff]"), 3.0),
+    (re.compile(r"[\u0e00-\u0e7f]"), 4.5),
+)
+"""Scripts written without spaces, and how many of their letters make about a word: Han, kana, Thai."""
+
+
 def words(text: str) -> int:
-    """Words of a text, without what fills its placeholders."""
-    return len(_PLACEHOLDER.sub(" ", text).split())
+    """Words of a text, without what fills its placeholders. Where words have no spaces, about as many."""
+    text = _PLACEHOLDER.sub(" ", text)
+    found = 0.0
+    for script, letters in _UNSPACED:
+        text, count = script.subn(" ", text)
+        found += count / letters
+    return round(found) + sum(any(c.isalnum() for c in word) for word in text.split())
 
 
 def unknown_placeholders(text: str) -> list[str]:

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import fnmatch
+
 import msgspec
 
-from guardrail.core.decide import Rule, Then
+from guardrail.core.rules import Composite, Rule, Then
+from guardrail.policy.hazards import Hazard
 from guardrail.policy.source import Problems, Source
 from guardrail.policy.vocabulary import (
     FAILURES,
     LONGEST,
     LONGEST_IMMINENT,
+    PLACEHOLDERS,
     nearest,
     typed_numbers,
     unknown_placeholders,
     words,
 )
 
-_REQUIRED = ("told.yes", "told.no")
-"""Responses every policy needs: what fills ``{told}``."""
+_REQUIRED = ("told.yes", "told.no", "back")
+"""Responses every policy needs: what fills ``{told}`` and ``{back}``."""
 
 
 At = tuple[str | int, ...]
@@ -38,6 +42,9 @@ class Parts:
 
     def __init__(self) -> None:
         self.rules: dict[str, Rule] = {}
+        self.composites: dict[str, Composite] = {}
+        self.hazards: dict[str, Hazard] = {}
+        self.hazard_sources: dict[str, tuple[Source, At]] = {}
         self.sources: dict[str, tuple[Source, At]] = {}
         self.responses: dict[str, dict[str, Text]] = {}
         self.guidance: dict[str, Text] = {}
@@ -59,11 +66,16 @@ def check(parts: Parts, problems: Problems) -> None:
         for name in _REQUIRED:
             if name not in parts.responses.get(locale, {}):
                 problems.append(f"responses: {locale} has no {name}; every policy needs it, write it")
-    for texts in parts.responses.values():
+    for locale, texts in parts.responses.items():
         for name, text in texts.items():
-            _check_text(parts, problems, name, text)
+            _check_text(parts, problems, locale, name, text)
     for text in parts.guidance.values():
         _check_numbers(problems, text)
+    for hazard in parts.hazards.values():
+        source, at = parts.hazard_sources[hazard.id]
+        for pattern in hazard.rules:
+            if not fnmatch.filter(parts.rules, pattern):
+                problems.add(source, at, f"no rule is called {pattern}; {nearest(pattern, parts.rules)}")
 
 
 def _check_names(parts: Parts, problems: Problems, source: Source, at: At, then: Then) -> None:
@@ -80,7 +92,7 @@ def _check_names(parts: Parts, problems: Problems, source: Source, at: At, then:
             problems.add(source, at, f"the response {then.response} is missing in {locale}; write it")
 
 
-def _check_text(parts: Parts, problems: Problems, name: str, text: Text) -> None:
+def _check_text(parts: Parts, problems: Problems, locale: str, name: str, text: Text) -> None:
     limit = LONGEST_IMMINENT if name in _imminent(parts) else LONGEST
     if words(text.text) > limit:
         problems.add(
@@ -89,7 +101,11 @@ def _check_text(parts: Parts, problems: Problems, name: str, text: Text) -> None
             f"{name} has {words(text.text)} words; at most {limit} can be read then, shorten it",
         )
     for unknown in unknown_placeholders(text.text):
-        problems.add(text.source, text.at, f"unknown placeholder {{{unknown}}}; use {{help}} or {{told}}")
+        problems.add(text.source, text.at, f"unknown placeholder {{{unknown}}}; {nearest(unknown, PLACEHOLDERS)}")
+    for name in ("service", "bot"):
+        if f"{{{name}}}" in text.text and name not in parts.responses.get(locale, {}):
+            what = f"{{{name}}} needs a response {name} in {locale}, for operators who have not named theirs; write it"
+            problems.add(text.source, text.at, what)
     _check_numbers(problems, text)
 
 

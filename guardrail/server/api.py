@@ -33,6 +33,8 @@ def make_api(services: Services) -> Starlette:
         ("/metrics", api.metrics, "GET"),
         ("/api/v1/openapi.json", api.openapi, "GET"),
         ("/api/v1/health", api.health, "GET"),
+        ("/api/v1/policies", api.policies, "GET"),
+        ("/api/v1/policies/reload", api.reload, "POST"),
         ("/api/v1/cases", api.cases, "GET"),
         ("/api/v1/cases/{id}", api.case, "GET"),
         *(
@@ -93,6 +95,20 @@ class _Api:
         await self._services.refresh_gauges()
         return Response(self._services.metrics.render(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
+    async def policies(self, _: Request) -> Response:
+        """What is in force, who has signed it, and why what lies on the disk is not."""
+        return _json(self._services.about_policy())
+
+    async def reload(self, request: Request) -> Response:
+        """Put the policy on the disk in force; 422 with every problem where it cannot be, and nothing changes."""
+        by = _name(await _read(request))
+        try:
+            await self._services.reload(by)
+        except ValueError as error:
+            problems = str(error).splitlines()
+            return _json({"error": {"status": 422, "message": "the policy was refused", "problems": problems}}, 422)
+        return _json(self._services.about_policy())
+
     async def openapi(self, _: Request) -> Response:
         return _json(OPENAPI)
 
@@ -121,10 +137,7 @@ class _Api:
     def act(self, verb: str) -> Handler:
         async def handle(request: Request) -> Response:
             body = await _read(request)
-            by = body.get("by")
-            if not isinstance(by, str) or not 0 < len(by.strip()) <= 200:
-                raise HTTPException(400, 'a JSON body with "by": NAME is needed')
-            return _json(self._shown(await self._acted(verb, request.path_params["id"], by.strip(), body)))
+            return _json(self._shown(await self._acted(verb, request.path_params["id"], _name(body), body)))
 
         return handle
 
@@ -139,6 +152,14 @@ class _Api:
         if not isinstance(note, str) or len(note) > 4000:
             raise HTTPException(400, "note must be text of at most 4000 characters")
         return await _stored(self._services.resolve(id, by, outcome, note))
+
+
+def _name(body: dict[str, Any]) -> str:
+    """Who acts. A token says that they may, not who they are."""
+    by = body.get("by")
+    if not isinstance(by, str) or not 0 < len(by.strip()) <= 200:
+        raise HTTPException(400, 'a JSON body with "by": NAME is needed')
+    return by.strip()
 
 
 async def _read(request: Request) -> dict[str, Any]:
@@ -200,6 +221,8 @@ OPENAPI: dict[str, object] = {
         f"{PREFIX}/health/ready": {"get": {"summary": "Takes traffic", "responses": {"200": {"description": "OK"}}}},
         f"{PREFIX}/metrics": {"get": _operation("Prometheus metrics")},
         f"{PREFIX}/api/v1/health": {"get": _operation("What is degraded, in detail")},
+        f"{PREFIX}/api/v1/policies": {"get": _operation("The policy in force")},
+        f"{PREFIX}/api/v1/policies/reload": _acting("Put the policy on the disk in force"),
         f"{PREFIX}/api/v1/cases": {"get": _operation("Cases, newest first", parameters=_QUERY)},
         f"{PREFIX}/api/v1/cases/{{id}}": {"get": _operation("One case", parameters=[_ID])},
         f"{PREFIX}/api/v1/cases/{{id}}/acknowledge": _acting("I have seen it"),

@@ -11,6 +11,7 @@ from time import perf_counter
 import msgspec
 import structlog
 
+from guardrail.core.conditions import Around
 from guardrail.core.conversation import State, merged
 from guardrail.core.events import (
     ClientGone,
@@ -69,7 +70,7 @@ class Chatting:
         self._scope, self._receive, self._client = scope, receive, send
         self._id = secrets.token_hex(12)
         self._about = read_headers(scope["headers"])
-        self._exchange = Exchange(services.policy, dialect, services.help, services.terms)
+        self._exchange = Exchange(services.policy, dialect, services.help, services.terms, services.policies.trial)
         self._body = b""
         self._located: Located | None = None
         self._new: Chat | None = None  # the chat as the request brought it
@@ -177,7 +178,11 @@ class Chatting:
             country=about.country or self._services.settings.default_country,
             audience=about.audience,
             store_failed=located.store_failed,
+            around=self._around(about, at),
         )
+
+    def _around(self, about: About, at: float) -> Around:
+        return Around(about.cues, about.prefers, self._services.minute(at))
 
     async def _refuse(self, about: About, status: int, message: str, said: str) -> None:
         """A request that is refused is never sent on. Somebody in care, or in danger by what was still heard of
@@ -197,6 +202,7 @@ class Chatting:
             country=about.country or self._services.settings.default_country,
             audience=about.audience,
             store_failed=located.store_failed,
+            around=self._around(about, at),
             refused=(status, message),
         )
         await self._drive(opened)

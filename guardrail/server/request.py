@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
+from math import isfinite
 from typing import Any, cast
 
 import msgspec
@@ -21,6 +22,10 @@ Send = Callable[[Message], Awaitable[None]]
 _LOCALE = re.compile(r"[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*\Z")
 _COUNTRY = re.compile(r"[A-Za-z]{2}\Z")
 _LONGEST_ID = 256
+_LONGEST_CUES = 2048
+_MOST_CUES = 32
+_CUE = re.compile(r"[a-z][a-z0-9_]{0,31}(?:\.[a-z0-9_]{1,32}){0,3}\Z").match
+_CHOICE = re.compile(r"[a-z][a-z0-9-]{0,31}\Z").match
 
 
 class About(msgspec.Struct, frozen=True):
@@ -30,6 +35,8 @@ class About(msgspec.Struct, frozen=True):
     locale: str | None = None
     country: str | None = None
     audience: Audience = "unknown"
+    cues: tuple[tuple[str, float], ...] = ()
+    prefers: tuple[str, ...] = ()
     ignored: tuple[str, ...] = ()
 
 
@@ -61,6 +68,8 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> About:
             return None
         return value or None
 
+    cues = read_cues(well_formed("cues", lambda v: read_cues(v) is not None)) or ()
+    prefers = well_formed("preferences", lambda v: len(_choices(v)) <= _MOST_CUES and all(map(_CHOICE, _choices(v))))
     audience = well_formed("audience", lambda v: v in ("adult", "minor", "unknown")) or "unknown"
     country = well_formed("country", _COUNTRY.match)
     retries = said.get("x-stainless-retry-count", "0")
@@ -73,8 +82,26 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> About:
         locale=well_formed("locale", _LOCALE.match),
         country=country.upper() if country else None,
         audience=cast("Audience", audience),
+        cues=cues,
+        prefers=tuple(_choices(prefers or "")),
         ignored=tuple(ignored),
     )
+
+
+def read_cues(value: str | None) -> tuple[tuple[str, float], ...] | None:
+    """The app's own readings of voice, face or behaviour: a JSON object of names and numbers. ``None``: it is none."""
+    if value is None:
+        return ()
+    try:
+        found = msgspec.json.decode(value, type=dict[str, float]) if len(value) <= _LONGEST_CUES else {"": 0.0}
+    except (msgspec.MsgspecError, ValueError):
+        return None
+    good = len(found) <= _MOST_CUES and all(_CUE(name) and isfinite(number) for name, number in found.items())
+    return tuple(sorted(found.items())) if good else None
+
+
+def _choices(value: str) -> list[str]:
+    return [name for part in value.split(",") if (name := part.strip())]
 
 
 async def read_body(receive: Receive, limit: int, seconds: float) -> bytes:

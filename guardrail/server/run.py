@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import resource
+import signal
+import socket
 from collections.abc import Callable
 
 import uvicorn
@@ -40,9 +44,22 @@ def serve(settings: Settings, say: Callable[[str], None]) -> int:
         http=bounded(limits),
     )
     say(f"guardrail: {settings.mode} on http://{settings.listen}, in front of {settings.upstream}")
-    server = uvicorn.Server(config)
+    server = _Server(config, services)
     server.run()
     return 0 if server.started else 2
+
+
+class _Server(uvicorn.Server):
+    """Uvicorn, with SIGHUP to take the policy that lies on the disk."""
+
+    def __init__(self, config: uvicorn.Config, services: Services) -> None:
+        super().__init__(config)
+        self._services = services
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        with contextlib.suppress(NotImplementedError, RuntimeError):  # not the main thread, or a system without it
+            asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._services.reload_asked.set)
+        await super().startup(sockets)
 
 
 def _raise_file_limit() -> None:

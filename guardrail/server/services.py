@@ -7,8 +7,10 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import httpx
 import msgspec
@@ -24,12 +26,14 @@ from escalation.sqlite import SqliteCaseStore
 from escalation.sqlite_file import set_aside
 from escalation.store import StoreDamaged, StoreError
 from guardrail import __version__, logs, settings, shipped
+from guardrail.core.compose import Names
 from guardrail.core.conversation import OpenCase, lower
-from guardrail.core.decide import Policy
+from guardrail.core.decide import Verdict
 from guardrail.core.events import Commit, Committed, Record
 from guardrail.core.reply import Terms
+from guardrail.core.rules import Policy
 from guardrail.dialects.json_api import JsonApi
-from guardrail.journal import Journal, JournalError, JournalInUse, RecordRefused, verdict_fields
+from guardrail.journal import Journal, JournalError, JournalInUse, RecordRefused, verdict_fields, word
 from guardrail.metrics import Metrics
 from guardrail.redact import Redactor
 from guardrail.resources import Directory
@@ -37,6 +41,7 @@ from guardrail.server.cases import to_new_case
 from guardrail.server.context import Contexts
 from guardrail.server.finding import Finder
 from guardrail.server.histories import Histories
+from guardrail.server.policies import Policies
 from guardrail.server.scanner import Scanner, plugins
 from guardrail.server.tasks import Supervisor
 from guardrail.settings import SecretFileError, Settings, SettingsError, load_or_make_secret
@@ -63,9 +68,10 @@ class Services:
 
     now: Callable[[], float] = staticmethod(time.time)
 
-    def __init__(self, settings: Settings, policy: Policy, parts: _Parts, scanner: Scanner) -> None:
+    def __init__(self, settings: Settings, policies: Policies, parts: _Parts, scanner: Scanner) -> None:
         self.settings = settings
-        self.policy = policy
+        self.policies = policies
+        self._zone = ZoneInfo(settings.timezone)
         self.scanner = scanner
         self.store, self.journal, self.help = parts.conversations, parts.journal, parts.directory
         self.admin_token = parts.admin_token
@@ -73,7 +79,7 @@ class Services:
         self.finder = Finder(Chain(parts.key), self.store)
         self.contexts = Contexts()
         self.histories = Histories()
-        self.metrics = Metrics(__version__, policy.name)
+        self.metrics = Metrics(__version__, self.policy.name)
         self.metrics.channels(tuple(settings.escalation.channels))
         self.terms = Terms(
             enforce=settings.mode == "enforce",
@@ -81,6 +87,7 @@ class Services:
             hold_limit=settings.limits.hold_chars,
             reply_limit=settings.limits.reply_body,
             stream_limit=settings.limits.stream_body,
+            names=Names(settings.service_name, settings.bot_name),
         )
         self._cases = parts.cases
         self.desk = Desk(parts.cases, Spool(settings.data / "spool"), self._wake)
@@ -99,6 +106,8 @@ class Services:
         self._supervisor = Supervisor()
         self._started = False
         self._warned: set[str] = set()
+        self.reload_asked = asyncio.Event()
+        """Set where nobody waits for the answer: by a signal."""
         self.active = 0
         """Chats under way."""
 
@@ -109,11 +118,11 @@ class Services:
         """Open every part. Raises ``StartFailed`` with the reasons."""
         logs.configure(settings.log_level)
         try:
-            policy = shipped.policy(settings.policies)
+            policies = Policies(settings)
             scanner = Scanner((shipped.lexicon(), *plugins()), cls.now)
         except ValueError as error:
             raise StartFailed(tuple(str(error).splitlines())) from error
-        return cls(settings, policy, _open_parts(settings, cls.now, say), scanner)
+        return cls(settings, policies, _open_parts(settings, cls.now, say), scanner)
 
     @classmethod
     def configured(cls, config: str | None, given: Mapping[str, object]) -> Services:
@@ -128,9 +137,52 @@ class Services:
         self._started = True
         self._supervisor.start("dispatcher", self._dispatcher.run)
         self._supervisor.start("housekeeping", self._keep_house)
-        policy = {"policy": self.policy.name, "policy_hash": self.policy.hash}
-        self.journal.append("start", {"version": __version__, "mode": self.settings.mode, "pid": os.getpid(), **policy})
+        self._supervisor.start("policies", self._reload_when_asked)
+        about = {"version": __version__, "mode": self.settings.mode, "pid": os.getpid(), "policy": self.policy.name}
+        self.journal.append("start", {**about, **self._in_force()})
         log.info("ready", mode=self.settings.mode, policy=self.policy.name, degraded=self.degraded())
+
+    @property
+    def policy(self) -> Policy:
+        """The policy in force."""
+        return self.policies.current
+
+    def _in_force(self) -> dict[str, object]:
+        """What every record of the journal says: by which policy, and who answers for it."""
+        policy = self.policies.current
+        return {"policy_hash": policy.hash, **({"signed_by": word(policy.signed_by)} if policy.signed_by else {})}
+
+    async def reload(self, by: str) -> Policy:
+        """Put the policy that lies on the disk now in force. Raises ``ValueError`` with every problem; then the last
+        good one stays in force, and health says so."""
+        try:
+            before = await self.policies.reload()
+        except ValueError:
+            problems = self.policies.refused
+            log.error("the policy was refused, the last good one stays", problems=len(problems), first=problems[0])
+            about = {"policy": self.policy.name, "by": word(by), "event": "refused"}
+            self._note("policy", {**about, "count": len(problems)})
+            self.metrics.reloaded(ok=False)
+            raise
+        policy = self.policy
+        log.warning("a policy is in force", policy=policy.name, hash=policy.hash[:12], before=before.hash[:12])
+        about = {"policy": policy.name, "before": before.hash, "by": word(by), "event": "in force"}
+        self._note("policy", {**about, "signed": bool(policy.signed_by), "rules": len(policy.rules)})
+        self.metrics.reloaded(ok=True)
+        self.metrics.policy(__version__, policy.name)
+        return policy
+
+    async def _reload_when_asked(self) -> None:
+        while True:
+            await self.reload_asked.wait()
+            self.reload_asked.clear()
+            with contextlib.suppress(ValueError):  # said in the log, in health and in the journal
+                await self.reload("SIGHUP")
+
+    def minute(self, at: float) -> int:
+        """The minute of the operator's day."""
+        then = datetime.fromtimestamp(at, self._zone)
+        return then.hour * 60 + then.minute
 
     async def stop(self) -> None:
         """End the loops, write what is unwritten, let go of the folder."""
@@ -144,7 +196,7 @@ class Services:
         self.scanner.close()
         await self._redactor.close()
         await self._client.aclose()
-        self.journal.append("stop", {"pid": os.getpid()})
+        self.journal.append("stop", {"pid": os.getpid(), **self._in_force()})
         with contextlib.suppress(JournalError):  # said in the log by the journal itself
             await asyncio.to_thread(self.journal.close)
 
@@ -197,12 +249,21 @@ class Services:
 
     def record(self, effect: Record, exchange: str, conversation: str) -> None:
         self.metrics.verdict(effect.verdict)
+        if effect.other is not None:
+            self.record_trial(effect.verdict, effect.other, exchange, conversation)
         if effect.verdict.action == "pass" and not effect.verdict.trail:
             return  # nothing was seen and nothing done: the exchange's own record says so
         self._note(
             "verdict",
             verdict_fields(effect.verdict, exchange=exchange, conversation=conversation, enacted=effect.enacted),
         )
+
+    def record_trial(self, verdict: Verdict, other: Verdict, exchange: str, conversation: str) -> None:
+        """What the policy on trial would have done differently."""
+        self.metrics.differed(other.direction)
+        fields = verdict_fields(other, exchange=exchange, conversation=conversation, enacted=False)
+        live = {"live_severity": verdict.severity, "live_action": verdict.action, "live_rule": word(verdict.rule)}
+        self._note("trial", {**fields, **live})
 
     def exchanged(self, exchange: str, conversation: str, dialect: str, outcome: str, action: str) -> None:
         """One exchange is over: the line every exchange has in the journal."""
@@ -283,7 +344,7 @@ class Services:
     def _note(self, kind: str, fields: Mapping[str, object]) -> None:
         """Write into the journal. What it refuses is said in the log, and keeps nobody from an answer."""
         try:
-            self.journal.append(kind, fields)
+            self.journal.append(kind, {**self._in_force(), **fields})
         except RecordRefused as refused:
             log.error("a record could not be written", kind=kind, reason=str(refused))
 
@@ -301,6 +362,7 @@ class Services:
             f"{desk.in_memory} cases only in memory": desk.in_memory > 0,
             "conversation store": not self.store.healthy,
             f"a damaged conversation store was set aside: {self.store.set_aside}": self.store.set_aside is not None,
+            f"the policy on the disk was refused ({self.policy.name} stays in force)": bool(self.policies.refused),
             "journal: " + self.journal.health.reason: not self.journal.health.ok,
             "nobody is told: no escalation channel": not self.settings.escalation.channels,
             f"{desk.dead_letters} notices given up": desk.dead_letters > 0,
@@ -316,11 +378,23 @@ class Services:
     def health(self) -> dict[str, object]:
         return {
             "degraded": self.degraded(),
-            "policy": {"name": self.policy.name, "hash": self.policy.hash},
+            "policy": self.about_policy(),
             "mode": self.settings.mode,
             "desk": self.desk.health(),
             "journal": self.journal.health,
             "unverified_helplines": self.help.unverified([c for c in (self.settings.default_country,) if c]),
+        }
+
+    def about_policy(self) -> dict[str, object]:
+        policy, trial = self.policy, self.policies.trial
+        return {
+            "name": policy.name,
+            "hash": policy.hash,
+            "signed_by": policy.signed_by,
+            "rules": len(policy.rules),
+            "languages": list(policy.responses),
+            "refused": list(self.policies.refused),
+            "trial": trial and {"name": trial.name, "hash": trial.hash},
         }
 
     async def refresh_gauges(self) -> None:

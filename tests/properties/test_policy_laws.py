@@ -7,21 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from guardrail.core import compose
+from guardrail.core.conditions import View
 from guardrail.core.conversation import Episode, State, Trajectory, rest, settle
-from guardrail.core.decide import (
-    CaseRule,
-    OnFailure,
-    Policy,
-    Rule,
-    Then,
-    Verdict,
-    View,
-    When,
-    decide,
-    indexed,
-)
+from guardrail.core.decide import Verdict, decide
 from guardrail.core.model import ACTION_RANK, CATEGORIES, CUES, OUTBOUND_SIGNALS, Failed, Finding, Found, Signal
 from guardrail.core.ports import HelpQuery
+from guardrail.core.rules import CaseRule, OnFailure, Policy, Rule, Then, When, indexed
 from guardrail.core.turn import judge
 from guardrail.shipped import policy
 

@@ -7,16 +7,20 @@ import re
 import pytest
 
 from guardrail.core import compose
+from guardrail.core.conditions import View
 from guardrail.core.conversation import Episode, State, Trajectory
-from guardrail.core.decide import Rule, Verdict, View, decide
-from guardrail.core.model import CATEGORIES, OUTBOUND_SIGNALS, Failed, Found, Signal
+from guardrail.core.decide import Verdict, decide
+from guardrail.core.model import CATEGORIES, OUTBOUND_SIGNALS, Context, Failed, Found, Signal
 from guardrail.core.ports import HelpQuery
+from guardrail.core.rules import Rule
 from guardrail.core.turn import judge
 from guardrail.policy.vocabulary import LONGEST, LONGEST_IMMINENT, words
-from guardrail.shipped import policy
+from guardrail.shipped import lexicon, policy
 
 BASE = policy()
 LANGUAGES = ("en", "de", "es", "fr")
+"""Those whose wording is checked word by word; what holds in every language is checked in ``ALL``."""
+ALL = tuple(BASE.responses)
 HOUR, DAY, QUARTER, FIVE = 3600.0, 86400.0, 900.0, 300.0
 KINDS = {
     "suicide": ("suicide", HOUR),
@@ -287,24 +291,51 @@ class Line:
         return ("LINE",)
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", ALL)
 def test_every_text_is_short_enough_to_be_read(language: str) -> None:
     texts = BASE.responses[language]
     for name, text in texts.items():
         assert words(text) <= (LONGEST_IMMINENT if name.endswith(".imminent") else LONGEST), (name, words(text))
-        assert set(re.findall(r"\{(\w+)\}", text)) <= {"help", "told"}
+        assert set(re.findall(r"\{(\w+)\}", text)) <= {"help", "told", "back"}
     assert all(words(texts[name]) <= 20 for name in ("told.yes", "told.no"))
 
 
-@pytest.mark.parametrize("language", LANGUAGES)
+@pytest.mark.parametrize("language", ALL)
 def test_every_language_has_every_text_in_words_of_its_own(language: str) -> None:
     texts = BASE.responses[language]
     assert texts.keys() == BASE.responses["en"].keys()
-    others = [other for other in LANGUAGES if other != language]
+    others = [other for other in ALL if other != language]
     assert not [n for n, text in texts.items() if any(text == BASE.responses[other][n] for other in others)]
     for name, text in texts.items():
         assert ("{help}" in text) == ("{help}" in BASE.responses["en"][name]), name
         assert ("{told}" in text) == ("{told}" in BASE.responses["en"][name]), name
+        assert ("{back}" in text) == ("{back}" in BASE.responses["en"][name]), name
+
+
+@pytest.mark.parametrize("language", ALL)
+def test_the_words_that_lead_back_are_understood(language: str) -> None:
+    """What a person is told to type after a false alarm must work, in their language and in one message."""
+    offered = re.search(r"[“«„‘「](.+?)[”»“’」]|\"(.+?)\"", BASE.responses[language]["back"])
+    assert offered is not None, BASE.responses[language]["back"]
+    said = (offered[1] or offered[2]).strip()
+    assert "safe_now" in [s.name for s in lexicon().look(said, Context("inbound"))], said
+
+
+AI = {
+    "en": "AI", "de": "KI", "es": "IA", "fr": "IA", "pt": "IA", "it": "IA|AI", "nl": "AI", "pl": "sztuczn|AI",
+    "ru": "искусственн|ИИ", "uk": "штучн|ШІ", "tr": "yapay zek", "ar": "ذكاء اصطناعي|الذكاء الاصطناعي", "fa": "هوش مصنوعی",
+    "hi": "AI|एआई", "hi-Latn": "AI", "bn": "এআই|AI", "id": "AI", "vi": "AI", "th": "AI|เอไอ", "zh-Hans": "AI|人工智能",
+    "zh-Hant": "AI|人工智慧", "ja": "AI", "ko": "AI|인공지능", "sw": "AI|akili", "tl": "AI",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("language", ALL)
+def test_every_text_that_takes_a_replys_place_says_that_it_is_a_machine(language: str) -> None:
+    for name, text in BASE.responses[language].items():
+        if name.endswith((".high", ".imminent")) or name.startswith(("helper.", "stopped.", "ai.")):
+            assert re.search(AI[language], text), (name, text)
+        if name.endswith((".high", ".imminent")):
+            assert re.search(r"[?？؟;]\s*$|[\u0E00-\u0E7F]$", text), f"{name} does not end with a question"
 
 
 TOLD = {

@@ -8,7 +8,6 @@ import msgspec
 import pytest
 
 from guardrail.core.conversation import Episode, State, Trajectory
-from guardrail.core.decide import CaseRule, Rule, Then, When, indexed
 from guardrail.core.events import (
     Commit,
     Committed,
@@ -29,6 +28,7 @@ from guardrail.core.exchange import Exchange, replay
 from guardrail.core.model import Found, Message, Signal
 from guardrail.core.ports import Chat, HelpQuery
 from guardrail.core.reply import Terms
+from guardrail.core.rules import CaseRule, Rule, Then, When, indexed
 from guardrail.dialects.anthropic_messages import AnthropicMessages
 from guardrail.dialects.openai_chat import OpenAIChat
 from tests.playbook import POLICY, Marks, OneLine, Pump, order, recorded

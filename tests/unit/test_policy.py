@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from guardrail.core.decide import Policy
+from guardrail.core.rules import Policy
 from guardrail.policy import PolicyError, find, load
 from guardrail.policy.lint import lint
-from guardrail.policy.vignettes import read_vignettes, run
+from guardrail.policy.proving import run
+from guardrail.policy.vignettes import read_vignettes
 from guardrail.shipped import POLICIES
 
 TODAY = datetime.date(2026, 11, 26)
@@ -21,14 +22,28 @@ FAILURES = """on_failure:
   store: {action: steer, steer: watch}
   upstream: {action: replace, response: unread}
 """
-TEXTS = "locale: en\nresponses:\n  told.yes: told\n  told.no: not told\n  unread: not now\n  help: 'here: {help}'\n"
+TEXTS = "locale: en\nresponses:\n  told.yes: told\n  told.no: not told\n  back: go on\n  unread: not now\n  help: 'here: {help}'\n"
 GUIDANCE = "guidance: {watch: watch out}\n"
+FLOOR = """rules:
+  - id: floor
+    source: s
+    when: {direction: inbound, signal: suicide, severity: ">=2"}
+    then: {action: replace, response: unread, case: {deadline: 1h}}
+"""
 RULE = "rules:\n  - {id: r, source: s, when: {direction: inbound, signal: suicide, severity: 4}, then: {action: replace, response: help}}\n"
 
 
 def pack(folder: Path, **files: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
-    content = {"pack": HEAD, "failures": FAILURES, "texts": TEXTS, "guidance": GUIDANCE, "rules": RULE, **files}
+    content = {
+        "pack": HEAD,
+        "failures": FAILURES,
+        "texts": TEXTS,
+        "guidance": GUIDANCE,
+        "rules": RULE,
+        "floor": FLOOR,
+        **files,
+    }
     for name, text in content.items():
         (folder / f"{name}.yaml").write_text(text)
     return folder
@@ -42,7 +57,7 @@ def problems(folder: Path) -> list[str]:
 
 def test_a_sound_pack_compiles(tmp_path: Path) -> None:
     policy = load([pack(tmp_path / "p")])
-    assert policy.name == "t@1" and len(policy.rules) == 1 and len(policy.hash) == 64
+    assert policy.name == "t@1" and len(policy.rules) == 2 and len(policy.hash) == 64
 
 
 @pytest.mark.parametrize(
@@ -66,10 +81,10 @@ def test_a_sound_pack_compiles(tmp_path: Path) -> None:
         ("rules", RULE.replace("response: help", "response: help, help: [hotline]"), 2, "unknown help hotline"),
         ("rules", RULE + RULE.removeprefix("rules:\n"), 3, "stands at"),
         ("rules", RULE.replace("signal: suicide", "signal: claims_human"), 2, "never seen inbound"),
-        ("texts", TEXTS + "  long: " + "word " * 61 + "\n", 7, "61 words"),
-        ("texts", TEXTS.replace("here", "word " * 30), 6, "31 words"),
-        ("texts", TEXTS + "  number: call 0800 111 222\n", 7, "typed into a text"),
-        ("texts", TEXTS + "  odd: hello {name}\n", 7, "unknown placeholder"),
+        ("texts", TEXTS + "  long: " + "word " * 61 + "\n", 8, "61 words"),
+        ("texts", TEXTS.replace("here", "word " * 31), 7, "31 words"),
+        ("texts", TEXTS + "  number: call 0800 111 222\n", 8, "typed into a text"),
+        ("texts", TEXTS + "  odd: hello {name}\n", 8, "unknown placeholder"),
         ("texts", TEXTS.replace("  told.yes: told\n", ""), 0, "has no told.yes"),
         (
             "failures",
@@ -108,7 +123,7 @@ def test_a_later_pack_overrides_by_id_and_changes_the_hash(tmp_path: Path) -> No
     (second / "pack.yaml").write_text(HEAD.replace("id: t", "id: local"))
     (second / "rules.yaml").write_text(RULE.replace("severity: 4", 'severity: ">=3"'))
     policy = load([first, second])
-    assert [r.when.severity for r in policy.rules] == [(3, 4)] and policy.name == "t+local@1+1"
+    assert [r.when.severity for r in policy.rules if r.id == "r"] == [(3, 4)] and policy.name == "t+local@1+1"
     assert policy.hash != load([first]).hash
 
 

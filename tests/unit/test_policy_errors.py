@@ -19,9 +19,15 @@ FILES = {
   store: {action: steer, steer: watch}
   upstream: {action: replace, response: unread}
 """,
-    "texts": "locale: en\nresponses:\n  told.yes: told\n  told.no: not told\n  unread: not now\n  card: 'here: {help}'\n",
+    "texts": "locale: en\nresponses:\n  told.yes: told\n  told.no: not told\n  back: go on\n  unread: not now\n  card: 'here: {help}'\n",
     "guidance": "guidance: {watch: watch out}\n",
     "rules": "rules: []\n",
+    "floor": """rules:
+  - id: floor
+    source: s
+    when: {direction: inbound, signal: suicide, severity: ">=2"}
+    then: {action: replace, response: unread, case: {deadline: 1h}}
+""",
 }
 IN = "direction: inbound, signal: suicide, severity: 3"
 OUT = "direction: outbound, signal: dismisses"
@@ -97,13 +103,13 @@ def test_a_rule_that_would_do_nothing_is_refused_at_its_place(
         ({"failures": FILES["failures"].replace("{action: steer, steer: watch}", "{action: pass}", 1)}, "failures", 2, "not passed over"),
         ({"failures": FILES["failures"].replace("{action: replace", "{action: steer, steer: watch", 1)}, "failures", 3, "must be replaced"),
         ({"more": FILES["failures"]}, "more", 2, "stands at"),
-        ({"more": "locale: en\nresponses: {card: again}\n"}, "texts", 6, "the response in en card stands at"),
+        ({"more": "locale: en\nresponses: {card: again}\n"}, "texts", 7, "the response in en card stands at"),
         ({"more": "guidance: {watch: again}\n"}, "more", 1, "the guidance watch stands at"),
         ({"guidance": "guidance: {watch: tell them to call 9-8-8}\n"}, "guidance", 1, "9-8-8 is typed into a text"),
-        ({"texts": FILES["texts"] + "  card: twice\n"}, "texts", 7, "not valid YAML"),
+        ({"texts": FILES["texts"] + "  card: twice\n"}, "texts", 8, "not valid YAML"),
         ({"texts": "responses: {a: b}\n"}, "texts", 1, "responses need a locale"),
         ({"texts": "locale: English\nresponses: {a: b}\n"}, "texts", 2, "responses need a locale"),
-        ({"texts": FILES["texts"] + "  blank: ' '\n"}, "texts", 7, "blank has no text"),
+        ({"texts": FILES["texts"] + "  blank: ' '\n"}, "texts", 8, "blank has no text"),
         ({"rules": "rules: {}\n"}, "rules", 1, "rules must be a list"),
         ({"rules": "rules: [3]\n"}, "rules", 1, "must be a mapping"),
         ({"pack": FILES["pack"].replace("[en]", "[en, de]")}, "", 0, "de has no told.yes"),

@@ -1,0 +1,95 @@
+"""What two versions of a policy do differently, in a clinician's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeVar
+
+import msgspec
+
+from guardrail.core.decide import Verdict, effect_of
+from guardrail.core.rules import Policy
+from guardrail.policy.overrides import loosened
+from guardrail.policy.phrases import ACTIONS, describe, describe_composite, then
+from guardrail.policy.proving import Seen, verdicts
+from guardrail.policy.vignettes import Vignette
+
+T = TypeVar("T")
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One difference. ``milder``: the new version does less for the person, one phrase each."""
+
+    kind: str
+    name: str
+    what: str
+    before: str = ""
+    after: str = ""
+    milder: tuple[str, ...] = ()
+
+
+def differences(before: Policy, after: Policy) -> Iterator[Change]:
+    """Every rule, composite, text and answer to a failure that was added, removed or changed."""
+    old, new = ({rule.id: rule for rule in policy.rules} for policy in (before, after))
+    for name, a, b in _pairs(old, new):
+        milder = tuple(loosened(a.then, b.then)) if a and b else ("the rule is gone",) if a else ()
+        if a != b:
+            yield _change("rule", name, describe(a) if a else None, describe(b) if b else None, milder)
+    weighed = ({c.id: c for c in policy.composites} for policy in (before, after))
+    for name, c, d in _pairs(*weighed):
+        if c != d:
+            yield _change("composite", name, describe_composite(c) if c else None, describe_composite(d) if d else None)
+    for part in before.on_failure.__struct_fields__:
+        e, f = getattr(before.on_failure, part), getattr(after.on_failure, part)
+        if e != f:
+            yield _change("failure", part, then(e), then(f), tuple(loosened(e, f)))
+    for locale, texts, others in _pairs(before.responses, after.responses):
+        for name, g, h in _pairs(texts or {}, others or {}):
+            if g != h:
+                yield _change("response", f"{name} ({locale})", g, h)
+    for name, g, h in _pairs(before.guidance, after.guidance):
+        if g != h:
+            yield _change("guidance", name, g, h)
+
+
+def _pairs(before: Mapping[str, T], after: Mapping[str, T]) -> Iterator[tuple[str, T | None, T | None]]:
+    for name in (*before, *(name for name in after if name not in before)):
+        yield name, before.get(name), after.get(name)
+
+
+def _change(kind: str, name: str, before: str | None, after: str | None, milder: tuple[str, ...] = ()) -> Change:
+    what = "added" if before is None else "removed" if after is None else "changed"
+    return Change(kind, name, what, before or "", after or "", milder)
+
+
+def moved(before: Policy, after: Policy, vignettes: Sequence[Vignette], seen: Seen) -> Iterator[Change]:
+    """The vignettes' turns that come out otherwise."""
+    for vignette in vignettes:
+        pairs = zip(verdicts(before, vignette, seen), verdicts(after, vignette, seen), strict=True)
+        for i, ((turn, a), (_, b)) in enumerate(pairs):
+            if effect_of(a.verdict) != effect_of(b.verdict):
+                what = f"turn {i + 1}: {turn.text}"
+                yield Change("vignette", vignette.id, what, _effect(a.verdict), _effect(b.verdict))
+
+
+def _effect(verdict: Verdict) -> str:
+    done = " and ".join(ACTIONS[action] for action in verdict.actions) or "nothing is done"
+    said = f" ({verdict.response})" if verdict.response else ""
+    told = "; a human is told" if verdict.cases else ""
+    return f"severity {verdict.severity}: {done}{said}{told}"
+
+
+def lines(changes: Sequence[Change]) -> Iterator[str]:
+    """The differences in plain sentences."""
+    for change in changes:
+        yield f"{change.kind} {change.name} {change.what}"
+        if change.before:
+            yield f"  before: {_flat(change.before)}"
+        if change.after:
+            yield f"  now:    {_flat(change.after)}"
+        if change.milder:
+            yield f"  MILDER: {'; '.join(change.milder)}"
+
+
+def _flat(text: str) -> str:
+    return " / ".join(line.strip() for line in text.splitlines() if line.strip())

@@ -1,0 +1,145 @@
+"""What another policy would have done with what really happened: recorded verdicts, or conversations in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from math import sqrt
+
+import msgspec
+
+from guardrail.core.conversation import State
+from guardrail.core.decide import Verdict, effect_of
+from guardrail.core.model import ACTION_RANK, Audience, Direction, Finding
+from guardrail.core.rules import Policy
+from guardrail.core.turn import judge
+
+Z = 1.959964
+"""Of a 95 % interval."""
+
+
+class Recorded(msgspec.Struct, frozen=True):
+    """One judged turn: what detectors saw, and what else the decision knew. It holds no words."""
+
+    id: str
+    conversation: str
+    at: float
+    direction: Direction
+    findings: tuple[Finding, ...]
+    locale: str = "en"
+    country: str | None = None
+    audience: Audience = "unknown"
+
+
+class Moved(msgspec.Struct, frozen=True):
+    """A turn that would have come out otherwise. ``kind``: newly escalated, newly missed, or changed."""
+
+    id: str
+    kind: str
+    direction: Direction
+    before: str
+    after: str
+    rule_before: str
+    rule_after: str
+
+
+class Rate(msgspec.Struct, frozen=True):
+    """How many of all turns, and the 95 % interval of the share (Wilson, 1927)."""
+
+    count: int
+    share: float
+    low: float
+    high: float
+
+
+class Simulation(msgspec.Struct, frozen=True):
+    turns: int
+    conversations: int
+    escalated_before: Rate
+    escalated_after: Rate
+    newly_escalated: Rate
+    newly_missed: Rate
+    changed: Rate
+    moved: tuple[Moved, ...]
+
+
+def simulate(before: Policy, after: Policy, recorded: Iterable[Recorded]) -> Simulation:
+    """Replay turns, each conversation in its order, under both policies; each keeps its own memory of them.
+
+    The journal has no record of turns on which nothing was seen, so that levels decay by the clock and not by those
+    turns: what depends on a course over many calm turns is judged too gravely, by both alike.
+    """
+    states: tuple[dict[str, State], dict[str, State]] = ({}, {})
+    turns = 0
+    counts = [0, 0, 0, 0, 0]
+    moved: list[Moved] = []
+    for turn in sorted(recorded, key=lambda t: t.at):
+        turns += 1
+        a, b = (_judged(policy, turn, kept) for policy, kept in zip((before, after), states, strict=True))
+        escalated = is_escalated(a), is_escalated(b)
+        counts[0] += escalated[0]
+        counts[1] += escalated[1]
+        kind = _kind(*escalated, a, b)
+        if kind:
+            counts[2 + ("newly escalated", "newly missed", "changed").index(kind)] += 1
+            moved.append(Moved(turn.id, kind, turn.direction, _short(a), _short(b), a.rule, b.rule))
+    was, will, new, missed, changed = (rate(count, turns) for count in counts)
+    return Simulation(turns, len(states[0]), was, will, new, missed, changed, tuple(moved))
+
+
+def _judged(policy: Policy, turn: Recorded, kept: dict[str, State]) -> Verdict:
+    judged = judge(
+        policy,
+        turn.findings,
+        kept.get(turn.conversation, State(turn.conversation)),
+        direction=turn.direction,
+        now=turn.at,
+        locale=turn.locale,
+        country=turn.country,
+        audience=turn.audience,
+    )
+    kept[turn.conversation] = judged.state
+    return judged.verdict
+
+
+def is_escalated(verdict: Verdict) -> bool:
+    """Whether a person is answered by us, a human told, or a bot's harmful reply taken out."""
+    return bool(verdict.cases) or ACTION_RANK[verdict.action] >= ACTION_RANK["rewrite"]
+
+
+def _kind(was: bool, will: bool, before: Verdict, after: Verdict) -> str:
+    if was != will:
+        return "newly escalated" if will else "newly missed"
+    return "changed" if effect_of(before) != effect_of(after) else ""
+
+
+def _short(verdict: Verdict) -> str:
+    told = ", case" if verdict.cases else ""
+    return f"{verdict.severity} {'+'.join(verdict.actions) or 'pass'}{told}"
+
+
+def rate(count: int, of: int) -> Rate:
+    """A share with its Wilson interval; of nothing, anything is possible."""
+    if not of:
+        return Rate(count, 0.0, 0.0, 1.0)
+    p = count / of
+    middle = p + Z * Z / (2 * of)
+    spread = Z * sqrt(p * (1 - p) / of + Z * Z / (4 * of * of))
+    scale = 1 + Z * Z / of
+    return Rate(count, p, max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale))
+
+
+def lines(found: Simulation, examples: int) -> Iterable[str]:
+    """The figures, and some of the turns behind them."""
+    yield f"{found.turns} turns in {found.conversations} conversations"
+    named: Mapping[str, Rate] = {
+        "escalated before": found.escalated_before,
+        "escalated now": found.escalated_after,
+        "newly escalated": found.newly_escalated,
+        "newly missed": found.newly_missed,
+        "changed otherwise": found.changed,
+    }
+    for name, r in named.items():
+        yield f"  {name:<18} {r.count:>6}  {r.share:7.2%}  (95 % interval {r.low:.2%} to {r.high:.2%})"
+    order = {"newly missed": 0, "newly escalated": 1, "changed": 2}
+    for m in sorted(found.moved, key=lambda m: order[m.kind])[:examples]:
+        yield f"  {m.kind}: {m.id} ({m.direction}): {m.before} [{m.rule_before}] -> {m.after} [{m.rule_after}]"
