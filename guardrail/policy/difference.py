@@ -10,7 +10,7 @@ import msgspec
 from guardrail.core.decide import Verdict, effect_of
 from guardrail.core.rules import Policy
 from guardrail.policy.overrides import loosened
-from guardrail.policy.phrases import ACTIONS, describe, describe_composite, then
+from guardrail.policy.phrases import ACTIONS, describe, describe_composite, span, then
 from guardrail.policy.proving import Seen, verdicts
 from guardrail.policy.vignettes import Vignette
 
@@ -75,8 +75,13 @@ def moved(before: Policy, after: Policy, vignettes: Sequence[Vignette], seen: Se
 def _effect(verdict: Verdict) -> str:
     done = " and ".join(ACTIONS[action] for action in verdict.actions) or "nothing is done"
     said = f" ({verdict.response})" if verdict.response else ""
-    told = "; a human is told" if verdict.cases else ""
-    return f"severity {verdict.severity}: {done}{said}{told}"
+    parts = [f"severity {verdict.severity}: {done}{said}"]
+    if verdict.resources:
+        parts.append(f"help: {', '.join(kind.replace('_', ' ') for kind in verdict.resources)}")
+    if verdict.steer:
+        parts.append(f"guidance: {', '.join(verdict.steer)}")
+    parts += [f"a human is told of {case.category} and has {span(case.deadline)}" for case in verdict.cases]
+    return "; ".join(parts)
 
 
 def lines(changes: Sequence[Change]) -> Iterator[str]:

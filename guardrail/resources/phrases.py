@@ -1,118 +1,35 @@
-"""The few fixed words around a number, written in each language we answer in."""
+"""The few fixed words around a number, in every language we answer in: ``policies/phrases``, one file a language."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
 
-PHRASES: Mapping[str, Mapping[str, str]] = {
-    "en": {
-        "voice": "call {dial}",
-        "menu": "call {dial}, then press {menu}",
-        "sms": "text {dial}",
-        "keyword": 'text "{keyword}" to {dial}',
-        "whatsapp": "WhatsApp {dial}",
-        "chat": "chat: {url}",
-        "web": "{url}",
-        "or": " or ",
-        "mobile": "from a mobile phone",
-        "landline": "from a landline",
-        "always": "day and night",
-        "open": "open now",
-        "closed": "closed now, opens {day} {time}",
-        "shut": "closed now",
-        "vary": "hours vary",
-        "listed": "listed publicly, checked {date}",
-        "emergency_ambulance": "Ambulance",
-        "emergency_police": "Police",
-        "emergency_fire": "Fire",
-        "unknown": "Emergency: your local emergency number; 112 or 911 works from most mobiles",
-        "directory": "Lines in your country: https://findahelpline.com",
-        "no_line": "We have no checked line for this in your country. Lines there: https://findahelpline.com",
-        "days": "Mon Tue Wed Thu Fri Sat Sun",
-    },
-    "de": {
-        "voice": "Anruf {dial}",
-        "menu": "Anruf {dial}, dann die {menu}",
-        "sms": "SMS an {dial}",
-        "keyword": "SMS mit „{keyword}“ an {dial}",
-        "whatsapp": "WhatsApp {dial}",
-        "chat": "Chat: {url}",
-        "web": "{url}",
-        "or": " oder ",
-        "mobile": "vom Handy",
-        "landline": "vom Festnetz",
-        "always": "Tag und Nacht",
-        "open": "jetzt erreichbar",
-        "closed": "jetzt nicht besetzt, wieder ab {day} {time}",
-        "shut": "jetzt nicht besetzt",
-        "vary": "Zeiten wechseln",
-        "listed": "öffentlich gelistet, zuletzt angesehen am {date}",
-        "emergency_ambulance": "Rettungsdienst",
-        "emergency_police": "Polizei",
-        "emergency_fire": "Feuerwehr",
-        "unknown": "Notfall: die örtliche Notrufnummer; vom Handy geht fast überall 112 oder 911",
-        "directory": "Angebote in deinem Land: https://findahelpline.com",
-        "no_line": "Für dein Land haben wir dazu keine geprüfte Nummer. Angebote dort: https://findahelpline.com",
-        "days": "Mo Di Mi Do Fr Sa So",
-    },
-    "es": {
-        "voice": "llama al {dial}",
-        "menu": "llama al {dial} y marca {menu}",
-        "sms": "mensaje de texto al {dial}",
-        "keyword": "envía «{keyword}» al {dial}",
-        "whatsapp": "WhatsApp {dial}",
-        "chat": "chat: {url}",
-        "web": "{url}",
-        "or": " o ",
-        "mobile": "desde un móvil",
-        "landline": "desde un fijo",
-        "always": "día y noche",
-        "open": "abierto ahora",
-        "closed": "cerrado ahora, abre {day} {time}",
-        "shut": "cerrado ahora",
-        "vary": "el horario varía",
-        "listed": "publicado, revisado el {date}",
-        "emergency_ambulance": "Ambulancia",
-        "emergency_police": "Policía",
-        "emergency_fire": "Bomberos",
-        "unknown": "Emergencia: el número de emergencias de tu zona; 112 o 911 funciona desde casi todos los móviles",
-        "directory": "Líneas en tu país: https://findahelpline.com",
-        "no_line": "No tenemos una línea revisada para esto en tu país. Líneas allí: https://findahelpline.com",
-        "days": "lun mar mié jue vie sáb dom",
-    },
-    "fr": {
-        "voice": "appeler le {dial}",
-        "menu": "appeler le {dial}, puis touche {menu}",
-        "sms": "SMS au {dial}",
-        "keyword": "envoyer « {keyword} » au {dial}",
-        "whatsapp": "WhatsApp {dial}",
-        "chat": "tchat : {url}",
-        "web": "{url}",
-        "or": " ou ",
-        "mobile": "depuis un mobile",
-        "landline": "depuis un fixe",
-        "always": "jour et nuit",
-        "open": "ouvert maintenant",
-        "closed": "fermé maintenant, rouvre {day} {time}",
-        "shut": "fermé maintenant",
-        "vary": "horaires variables",
-        "listed": "répertorié publiquement, consulté le {date}",
-        "emergency_ambulance": "Ambulance",
-        "emergency_police": "Police",
-        "emergency_fire": "Pompiers",
-        "unknown": "Urgence : le numéro d'urgence local ; le 112 ou le 911 marche depuis presque tous les mobiles",
-        "directory": "Lignes dans ton pays : https://findahelpline.com",
-        "no_line": "Nous n'avons pas de ligne vérifiée pour cela dans ton pays. Lignes sur place : https://findahelpline.com",
-        "days": "lun mar mer jeu ven sam dim",
-    },
-}
+from guardrail.core.compose import base, fallbacks
+from guardrail.yamlread import read
+
+FOLDER = Path(__file__).resolve().parents[2] / "policies" / "phrases"
 
 
+@cache
+def _all() -> Mapping[str, Mapping[str, str]]:
+    found = (read(path) for path in sorted(FOLDER.glob("*.yaml")))
+    return {str(tree["locale"]): {str(name): str(text) for name, text in tree["phrases"].items()} for tree in found}
+
+
+def languages() -> tuple[str, ...]:
+    """The languages there are phrases in."""
+    return tuple(_all())
+
+
+@cache
 def phrases(locale: str) -> Mapping[str, str]:
     """The words for a locale; English where we have none in its language."""
-    return PHRASES.get(language_of(locale), PHRASES["en"])
+    known = _all()
+    return next((known[tag] for tag in fallbacks(locale) if tag in known), known["en"])
 
 
 def language_of(locale: str) -> str:
     """The language of a BCP-47 tag, or of a system's ``de_AT``, in small letters."""
-    return locale.replace("_", "-").partition("-")[0].lower()
+    return base(locale)

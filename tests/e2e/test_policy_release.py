@@ -17,36 +17,11 @@ import pytest
 from tests.live import TOKEN, Bot, Proxy, chatbot, proxy, until
 from tests.wire import openai_reply
 
-HEAD = """id: clinic
-version: "{version}"
-owner: the clinic
-sources: [our own protocol for exam nights]
-review_by: 2099-01-01
-"""
-RULE = """# Before exams young people write late at night. They get a line for children, and the bot asks about sleep.
-rules:
-  - id: exam_night
-    source: our protocol for exam nights, 2026
-    when: {{direction: inbound, signal: acute_distress, severity: 2, audience: minor, between: "22:00..06:00"}}
-    unless: {{frame: fiction}}
-    then: {{action: {action}, response: line, help: [child_youth], steer: exam_night{case}}}
-guidance:
-  exam_night: Ask how they have slept and who is at home. Do not give advice on learning.
-vignettes:
-  - id: exam-night
-    audience: minor
-    at: "23:40"
-    turns:
-      - user: I am having a panic attack because of the exam tomorrow.
-        expect: {{rule: exam_night, reply: {{has: "[child_youth]"}}}}
-  - id: exam-noon
-    audience: minor
-    at: "12:00"
-    turns:
-      - user: I am having a panic attack because of the exam tomorrow.
-        expect: {{not_rule: exam_night}}
-"""
-SAID = "I am having a panic attack because of the exam tomorrow."
+EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "clinic"
+"""The pack of the clinician's guide."""
+
+THEN = "action: support, response: line"
+SAID = "I'm having a panic attack and I can't sleep, tomorrow we write maths."
 
 
 class Desk:
@@ -69,11 +44,15 @@ class Desk:
         assert done.returncode == code, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    def write(self, version: str, action: str = "support", case: str = "") -> None:
+    def write(self, version: str, then: str = THEN, case: str = "") -> None:
         pack = self.folder / "clinic"
         pack.mkdir(exist_ok=True)
-        (pack / "pack.yaml").write_text(HEAD.format(version=version))
-        (pack / "exams.yaml").write_text(RULE.format(action=action, case=case))
+        head = (EXAMPLE / "pack.yaml").read_text()
+        (pack / "pack.yaml").write_text(head.replace('version: "1"', f'version: "{version}"'))
+        rules = (EXAMPLE / "exams.yaml").read_text()
+        (pack / "exams.yaml").write_text(
+            rules.replace(THEN, then).replace("steer: exam_night}", f"steer: exam_night{case}}}")
+        )
 
     def release(self, tag: str, why: str) -> None:
         key = str(self.folder.parent / "lead.key")
@@ -191,7 +170,7 @@ def test_a_proxy_that_needs_signatures_does_not_start_on_altered_packs(desk: Des
 
 
 def test_a_policy_on_trial_reports_only_where_it_differs_and_changes_nothing(desk: Desk, tmp_path: Path) -> None:
-    desk.write("1", action="replace", case=", case: {deadline: 1h}")
+    desk.write("1", "action: replace, response: line", ", case: {deadline: 1h}")
     text = (desk.folder / "clinic" / "exams.yaml").read_text().replace(', between: "22:00..06:00"', "")
     (desk.folder / "clinic" / "exams.yaml").write_text(text.partition("vignettes:")[0])
     packs = [str(desk.folder / "base"), str(desk.folder / "clinic")]
@@ -212,7 +191,7 @@ def test_a_policy_on_trial_reports_only_where_it_differs_and_changes_nothing(des
 def test_what_the_app_reads_and_what_the_person_chose_reach_the_rules(desk: Desk, tmp_path: Path) -> None:
     pack = desk.folder / "clinic"
     pack.mkdir()
-    (pack / "pack.yaml").write_text(HEAD.format(version="1"))
+    (pack / "pack.yaml").write_text((EXAMPLE / "pack.yaml").read_text())
     (pack / "cues.yaml").write_text(
         """guidance: {slowly: Speak slowly and in short sentences.}
 rules:

@@ -14,7 +14,7 @@ from guardrail.resources import Directory
 from guardrail.resources.hours import is_open
 from guardrail.resources.load import countries, load_country, load_retired
 from guardrail.resources.model import Resource
-from guardrail.resources.phrases import PHRASES
+from guardrail.resources.phrases import languages
 from guardrail.shipped import POLICIES
 
 FOLDER = POLICIES / "resources"
@@ -24,7 +24,7 @@ RETIRED = {r.country: r.numbers for r in load_retired(FOLDER)}
 DIRECTORY = Directory(FOLDER)
 
 KINDS = st.lists(st.one_of(st.sampled_from(RESOURCE_KINDS), st.text(max_size=4)), max_size=5).map(tuple)
-LOCALES = st.one_of(st.sampled_from([*PHRASES, "de-AT", "pt-BR", "no", "zh_TW"]), st.text(max_size=12))
+LOCALES = st.one_of(st.sampled_from([*languages(), "de-AT", "pt-BR", "no", "zh_TW"]), st.text(max_size=12))
 AUDIENCES = st.sampled_from(("adult", "minor", "unknown"))
 TIMES = st.floats(1.79e9, 2.2e9)
 SANE = st.builds(HelpQuery, st.sampled_from(CODES), KINDS, LOCALES, AUDIENCES, TIMES)

@@ -34,6 +34,18 @@ def test_the_diagram_of_states_is_the_tables() -> None:
     assert path.read_text() == expected, "run this test with REGENERATE=1"
 
 
+def test_the_pictures_are_of_what_the_commands_say() -> None:
+    from tools.pictures import PICTURES, pictures
+
+    made = pictures()
+    if os.environ.get("REGENERATE"):
+        for name, text in made.items():
+            (PICTURES / name).write_text(text)
+    assert {path.name for path in PICTURES.glob("*.svg")} == set(made)
+    wrong = [name for name, text in made.items() if (PICTURES / name).read_text() != text]
+    assert not wrong, "run this test with REGENERATE=1"
+
+
 def test_every_link_between_documents_leads_somewhere() -> None:
     for path in [*DOCS.glob("*.md"), *DOCS.parent.glob("*.md")]:
         for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text()):
