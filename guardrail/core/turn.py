@@ -7,8 +7,19 @@ from collections.abc import Sequence
 import msgspec
 
 from guardrail.core.conditions import Around, View
-from guardrail.core.conversation import Episode, OpenCase, State, Times, advance, drifted, noted, rest, settle
-from guardrail.core.decide import Verdict, decide, severity_of
+from guardrail.core.conversation import (
+    Episode,
+    OpenCase,
+    State,
+    Times,
+    Trajectory,
+    advance,
+    drifted,
+    noted,
+    rest,
+    settle,
+)
+from guardrail.core.decide import Step, Verdict, decide, severity_of
 from guardrail.core.model import CUES, OUTBOUND_SIGNALS, Audience, Direction, Failed, Finding, Signal
 from guardrail.core.rules import Policy
 from guardrail.core.weigh import weigh
@@ -49,33 +60,41 @@ def judge(
     rest of the conversation: minors are answered more strictly, never less.
     """
     rested = msgspec.structs.replace(state, trajectory=rest(state.trajectory, now))
-    if direction == "inbound":
+    seen = _signals(findings)
+    inbound = direction == "inbound"
+    if inbound:
         rested = settle(rested)
-    view = View(
-        direction=direction,
-        trajectory=rested.trajectory,
-        episode=rested.episode,
-        audience=_audience(audience, state, _signals(findings)),
-        locale=locale,
-        country=country,
-        drift=rested.drift,
-        store_failed=store_failed and direction == "inbound",
-        now=now,
-        around=around,
-        recent=_noted(rested.recent, _signals(findings), now) if spoken and direction == "inbound" else rested.recent,
-        cooled=rested.cooled,
-    )
-    findings, steps = weigh(policy.composites, findings, view)
-    signals = _signals(findings)
-    if direction == "outbound":
-        drift = drifted(state.drift, _worst(signals))
-        view = msgspec.structs.replace(view, drift=drift)
+    recent = _noted(rested.recent, seen, now) if spoken and inbound else rested.recent
+    who = _audience(audience, state, seen)
+
+    def view_of(trajectory: Trajectory, drift: tuple[tuple[str, float], ...]) -> View:
+        return View(
+            direction=direction,
+            trajectory=trajectory,
+            episode=rested.episode,
+            audience=who,
+            locale=locale,
+            country=country,
+            drift=drift,
+            store_failed=store_failed and inbound,
+            now=now,
+            around=around,
+            recent=recent,
+            cooled=rested.cooled,
+        )
+
+    steps: tuple[Step, ...] = ()
+    if policy.composites and seen:
+        findings, steps = weigh(policy.composites, findings, view_of(rested.trajectory, rested.drift))
+        seen = _signals(findings)
+    if not inbound:
+        drift = drifted(state.drift, _worst(seen))
+        view = view_of(rested.trajectory, drift)
         verdict = decide(policy, findings, view, steps)
         return Judged(verdict, msgspec.structs.replace(state, drift=drift), view=view)
-    if spoken:
-        trajectory = advance(rested.trajectory, severity_of(signals, "inbound"), now)
-        view = msgspec.structs.replace(view, trajectory=trajectory)
-    return _remember(policy, decide(policy, findings, view, steps), rested, view, signals)
+    trajectory = advance(rested.trajectory, severity_of(seen, direction), now) if spoken else rested.trajectory
+    view = view_of(trajectory, rested.drift)
+    return _remember(policy, decide(policy, findings, view, steps), rested, view, seen)
 
 
 def _signals(findings: Sequence[Finding]) -> tuple[Signal, ...]:
