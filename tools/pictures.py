@@ -72,9 +72,10 @@ def _wrapped(line: str) -> list[str]:
     """A line broken at words, the rest indented under its beginning."""
     if _width(line) <= WIDTH:
         return [line]
-    indent = " " * (len(line) - len(line.lstrip()) + 4)
+    margin = line[: len(line) - len(line.lstrip())]
+    indent = f"{margin}    "
     found, now = [], ""
-    for word in line.split(" "):
+    for word in (margin + line.split()[0], *line.split()[1:]):
         if now.strip() and _width(f"{now} {word}") > WIDTH:
             found.append(now)
             now = indent + word

@@ -44,7 +44,8 @@ def refusal(when: When, signal: Signal, view: View, present: Collection[str] = (
     """Why a rule does not fire for a signal; empty when it does."""
     low, high = when.severity
     if not low <= signal.severity <= high:
-        return f"severity {signal.severity} is not in {low}..{high}"
+        wanted = str(low) if low == high else f"{low} to {high}"
+        return f"severity is {signal.severity}, not {wanted}"
     for field, allowed, actual in (
         ("audience", when.audience, view.audience),
         ("subject", when.subject, signal.subject),

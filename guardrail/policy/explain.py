@@ -66,6 +66,10 @@ def lines(explained: Explained) -> Iterator[str]:
     yield ""
     done = " and ".join(ACTIONS[action] for action in verdict.actions) or "nothing is done"
     yield f"What happens: {done}" + (f" ({verdict.response})" if verdict.response else "") + "."
+    if verdict.resources:
+        yield f"Help: {', '.join(kind.replace('_', ' ') for kind in verdict.resources)}."
+    if verdict.steer:
+        yield f"Guidance to the bot: {', '.join(verdict.steer)}."
     yield from (f"A human is told: {c.category}, to answer within {span(c.deadline)}." for c in verdict.cases)
     yield ""
     fired = [c for c in explained.considered if c.fired]
