@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from guardrail.core.model import CATEGORIES, CUES, OUTBOUND_SIGNALS, Context, Direction
 from guardrail.detectors import Lexicon, load_lexicon
 from guardrail.detectors.lexicon_load import Entry
-from guardrail.shipped import POLICIES, policy
+from guardrail.shipped import POLICIES, lexicon, policy
 
 FOLDER = POLICIES / "lexicon"
 FILES = ("de", "es", "fr", "outbound-en", "outbound-de", "outbound-es", "outbound-fr")
@@ -470,3 +470,30 @@ def test_a_good_paragraph_does_not_cover_for_a_harmful_one(language: str, data: 
     good = sentence(data.draw(st.sampled_from(GOOD[language])))
     for reply in (f"{good}\n\n{harm}", f"{sentence(harm)}\n\n{good}"):
         assert severity(reply, "outbound", name) >= 2, reply
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "I am not safe", "I don't feel safe", "Ich bin nicht in Sicherheit", "No estoy a salvo", "Je ne suis pas en sécurité",
+        "Não estou em segurança", "Non sono al sicuro", "Ik ben niet veilig", "Nie jestem bezpieczna", "Я не в безопасности",
+        "Я не в безпеці", "Güvende değilim", "لست بأمان", "من در امان نیستم", "मैं सुरक्षित नहीं हूँ", "main safe nahi hoon",
+        "আমি নিরাপদে নেই", "Aku tidak aman", "Tôi không an toàn", "ฉันไม่ปลอดภัย", "我不安全", "わたしは安全じゃない",
+        "저는 안전하지 않아요", "Siko salama", "Hindi ako ligtas",
+    ],
+)  # fmt: skip
+def test_who_says_they_are_not_safe_is_not_taken_to_be(said: str) -> None:
+    """``safe_now`` lets the bot go on as before: its opposite must never be read as it."""
+    assert "safe_now" not in [s.name for s in lexicon().look(said, Context("inbound"))]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "I want to die and I'm going to do it tonight", "Ten years ago I tried to kill myself and I'm going to do it again",
+        "Ich will sterben und ich werde es heute tun", "Quiero morir y lo voy a hacer esta noche",
+        "Je veux mourir et je vais le faire ce soir",
+    ],
+)  # fmt: skip
+def test_a_wish_with_a_resolve_is_no_mere_wish(said: str) -> None:
+    assert max(s.severity for s in lexicon().look(said, Context("inbound"))) >= 3
