@@ -378,19 +378,25 @@ def test_what_no_text_may_say(language: str) -> None:
         assert not said, (name, said)
 
 
-SUICIDE = {"en": "suicide", "de": "suizid", "es": "suicidio", "fr": "suicide"}
+SUICIDE = {
+    "en": "suicide",
+    "de": "suizid|(?:das|dein) leben (?:zu )?nehmen",
+    "es": "suicid|quitar(?:te|se) la vida",
+    "fr": "suicid",
+}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_suicide_is_asked_about_plainly_where_it_may_be_and_nowhere_else(language: str) -> None:
-    asked = {name for name, text in BASE.responses[language].items() if SUICIDE[language] in text.lower()}
+    said = {name for name, text in BASE.responses[language].items() if re.search(SUICIDE[language], text.lower())}
+    asked = {name for name in said if not name.startswith("minor.")}
     assert asked == {"suicide.high", "self_harm.high", "distress.high", "helper.high"}
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_neutral_failure_is_neutral_and_a_failure_in_danger_is_not_silence(language: str) -> None:
     texts = BASE.responses[language]
-    assert "{" not in texts["failure.unread"] and SUICIDE[language] not in texts["failure.unread"].lower()
+    assert "{" not in texts["failure.unread"] and not re.search(SUICIDE[language], texts["failure.unread"].lower())
     assert "{help}" in texts["failure.upstream"] and texts["failure.upstream"].rstrip().endswith("?")
 
 
