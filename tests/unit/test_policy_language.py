@@ -282,7 +282,28 @@ def test_a_pack_that_silences_suicide_is_refused(tmp_path: Path, floor: str, wha
 
 
 @pytest.mark.parametrize(
-    "exception", ["{between: '22:00..06:00'}", "{audience: minor}", "{country: JP}", "{prefers: no-alarms}"]
+    "exception",
+    [
+        "{between: '22:00..06:00'}",
+        "{audience: minor}",
+        "{country: JP}",
+        "{prefers: no-alarms}",
+        "{turns: '>=2'}",
+        "{cue: {voice.arousal: '<=0.5'}}",
+        "{with: goodbye}",
+        "{without: acute_distress}",
+        "{score: '<=0.9'}",
+        "{session: 30m}",
+        "{quiet: 1}",
+        "{trend: rising}",
+        "{peak: 4}",
+        "{latch: 4}",
+        "{level: '>=3'}",
+        "{episode: open}",
+        "{detail: plan}",
+        "{repeats: {times: 2, within: 1h}}",
+        "[{frame: fiction}, {severity: 3}]",
+    ],
 )
 def test_an_exception_silences_nobody_either(tmp_path: Path, exception: str) -> None:
     from tests.packs import FILES
@@ -298,6 +319,21 @@ def test_a_later_pack_that_silences_suicide_is_refused_too(tmp_path: Path) -> No
     (later / "rules.yaml").write_text(rule("direction: inbound, signal: suicide, severity: '>=2'", id="floor"))
     found = problems(pack(tmp_path / "a"), later)
     assert any("the person gets no answer of ours, the action is steer" in line for line in found), found
+
+
+def test_a_composite_that_lowers_is_a_silence_whatever_it_asks_for(tmp_path: Path) -> None:
+    text = (
+        "composites:\n  - {id: c, source: s, weight: -2, unless: {time: past},\n"
+        "     when: {direction: inbound, signal: suicide, severity: 2, with: goodbye}}\n"
+    )
+    found = problems(pack(tmp_path, composites=text))
+    assert any("silences suicide: at severity 2 nothing is done" in line for line in found), found
+
+
+def test_an_exception_for_what_is_not_meant_in_earnest_is_none(tmp_path: Path) -> None:
+    from tests.packs import FILES
+
+    load([pack(tmp_path, floor=FILES["floor"] + "    unless: [{frame: [fiction, quotation]}, {time: past}]\n")])
 
 
 def test_no_case_is_a_silence_as_well(tmp_path: Path) -> None:
