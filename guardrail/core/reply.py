@@ -168,27 +168,16 @@ class Reply:
                 for s in finding.signals:
                     if s.name in OUTBOUND_SIGNALS and s.severity:
                         self._worst[s.name] = max(self._worst.get(s.name, 0), s.severity)
-        who = self._person
-        judged = judge(
-            self._policy,
-            findings,
-            self.state,
-            direction="outbound",
-            now=now,
-            locale=who.locale,
-            country=who.country,
-            audience=who.audience,
-            around=who.around,
-        )
         if self._trial is not None:
-            self._try(self._trial, findings, now)
-        return judged.verdict
+            other = self._under(self._trial, findings, now)
+            if self.other is None or _strength(other) > _strength(self.other):
+                self.other = other
+        return self._under(self._policy, findings, now)
 
-    def _try(self, trial: Policy, findings: tuple[Finding, ...], now: float) -> None:
-        """What the policy on trial would have done with this part; the strictest counts, as for the one in force."""
+    def _under(self, policy: Policy, findings: tuple[Finding, ...], now: float) -> Verdict:
         who = self._person
-        other = judge(
-            trial,
+        return judge(
+            policy,
             findings,
             self.state,
             direction="outbound",
@@ -198,8 +187,6 @@ class Reply:
             audience=who.audience,
             around=who.around,
         ).verdict
-        if self.other is None or _strength(other) > _strength(self.other):
-            self.other = other
 
     def _calm_verdict(self, now: float) -> Verdict:
         if self._calm is None:

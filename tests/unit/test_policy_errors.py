@@ -10,24 +10,13 @@ from hypothesis import strategies as st
 
 from guardrail.policy import PolicyError, load
 from guardrail.policy.vocabulary import bounds, typed_numbers
+from tests.packs import FILES as LEAST
 
 FILES = {
-    "pack": 'id: t\nversion: "1"\nowner: o\nsources: [s]\nlanguages: [en]\nreview_by: 2030-01-01\n',
-    "failures": """on_failure:
-  detector_inbound: {action: steer, steer: watch}
-  detector_outbound: {action: replace, response: unread}
-  store: {action: steer, steer: watch}
-  upstream: {action: replace, response: unread}
-""",
+    **LEAST,
     "texts": "locale: en\nresponses:\n  told.yes: told\n  told.no: not told\n  back: go on\n  unread: not now\n  card: 'here: {help}'\n",
     "guidance": "guidance: {watch: watch out}\n",
     "rules": "rules: []\n",
-    "floor": """rules:
-  - id: floor
-    source: s
-    when: {direction: inbound, signal: suicide, severity: ">=2"}
-    then: {action: replace, response: unread, case: {deadline: 1h}}
-""",
 }
 IN = "direction: inbound, signal: suicide, severity: 3"
 OUT = "direction: outbound, signal: dismisses"
