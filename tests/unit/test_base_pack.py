@@ -335,7 +335,7 @@ def test_every_text_that_takes_a_replys_place_says_that_it_is_a_machine(language
         if name.endswith((".high", ".imminent")) or name.startswith(("helper.", "stopped.", "ai.")):
             assert re.search(AI[language], text), (name, text)
         if name.endswith((".high", ".imminent")):
-            assert re.search(r"[?？؟;]\s*$|[\u0E00-\u0E7F]$", text), f"{name} does not end with a question"
+            assert re.search(r"(?:[?？؟;]|か。)\s*$|[\u0E00-\u0E7F]$", text), f"{name} does not end with a question"
 
 
 TOLD = {
