@@ -42,7 +42,7 @@ class Trajectory(msgspec.Struct, frozen=True, omit_defaults=True):
 
     ``level`` decays by turn and by hour; ``peak`` never falls; ``latch`` is 0 or the highest severity
     from ``high`` up that no human and no written rule has lowered. ``last`` is the last turn's severity, ``average``
-    a slow mean over the turns, ``session_from`` when this visit began.
+    a slow mean over the turns, ``session_from`` when this visit began; 0 where that was not remembered.
     """
 
     level: float = 0.0
@@ -66,7 +66,7 @@ class Trajectory(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def session(self) -> float:
         """Seconds from the beginning of this visit to the last turn."""
-        return max(0.0, self.seen_at - self.session_from)
+        return max(0.0, self.seen_at - self.session_from) if self.session_from else 0.0
 
 
 def advance(before: Trajectory, severity: int, now: float) -> Trajectory:
@@ -88,7 +88,7 @@ def advance(before: Trajectory, severity: int, now: float) -> Trajectory:
         quiet_turns=0 if severity >= Severity.ELEVATED else before.quiet_turns + 1,
         last=severity,
         average=round(before.average + (severity - before.average) * AVERAGE_WEIGHT, 4),
-        session_from=before.session_from if before.turns and now - before.seen_at <= SESSION_GAP else now,
+        session_from=before.session_from if before.session_from and now - before.seen_at <= SESSION_GAP else now,
     )
 
 
@@ -202,8 +202,9 @@ def merged(before: State, ours: State, theirs: State) -> State:
         seen_at=max(theirs.trajectory.seen_at, said.seen_at),
         turns=max(theirs.trajectory.turns, said.turns),
         quiet_turns=min(theirs.trajectory.quiet_turns, said.quiet_turns),
-        last=said.last,
+        last=max(theirs.trajectory.last, said.last),
         average=max(theirs.trajectory.average, said.average),
+        session_from=_first(theirs.trajectory.session_from, said.session_from),
     )
     new = [case for case in ours.cases if case not in before.cases]
     named = {case.category for case in new}
@@ -219,9 +220,31 @@ def merged(before: State, ours: State, theirs: State) -> State:
         language=ours.language if ours.language != before.language else theirs.language,
         cases=(*(case for case in theirs.cases if case.category not in named), *new),
         drift=tuple(sums.items()),
-        recent=ours.recent if ours.recent != before.recent else theirs.recent,
-        cooled=ours.cooled if ours.cooled != before.cooled else theirs.cooled,
+        recent=_union(ours.recent, theirs.recent),
+        cooled=_latest(ours.cooled, theirs.cooled),
     )
+
+
+def _first(*begins: float) -> float:
+    """The earliest of the times that are known."""
+    return min((at for at in begins if at), default=0.0)
+
+
+def _union(ours: Times, theirs: Times) -> Times:
+    """Every time either has seen. A turn that both saw has one time, so it counts once."""
+    times = dict(theirs)
+    for name, seen in ours:
+        times[name] = tuple(sorted({*times.get(name, ()), *seen}))[-MOST_TIMES:]
+    return tuple(times.items())
+
+
+def _latest(
+    ours: tuple[tuple[str, float], ...], theirs: tuple[tuple[str, float], ...]
+) -> tuple[tuple[str, float], ...]:
+    at = dict(theirs)
+    for name, when in ours:
+        at[name] = max(at.get(name, when), when)
+    return tuple(at.items())
 
 
 def _both(before: Episode, ours: Episode, theirs: Episode) -> Episode:

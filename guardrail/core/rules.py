@@ -136,6 +136,8 @@ class Policy(msgspec.Struct, frozen=True):
     index: Mapping[Key, tuple[Rule, ...]] = {}
     composites: tuple[Composite, ...] = ()
     signed_by: str = ""
+    waived: tuple[str, ...] = ()
+    """Why suicide may go unanswered, in the words of those who signed for it. Empty: it never does."""
 
     @property
     def name(self) -> str:

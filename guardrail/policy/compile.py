@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,8 +64,10 @@ def compile_packs(folders: Sequence[Path], trust: Trust = ANYBODY) -> Compiled:
         raise PolicyError(sorted(dict.fromkeys(problems), key=_in_order))
     digest = hashlib.sha256(b"".join(pack.digest() for pack in packs)).hexdigest()
     policy = reader.policy(digest, "; ".join(dict.fromkeys(signed_by)))
-    if found := list(reader.silences(policy, trust)):
-        raise PolicyError(found)
+    if silences := [f"rules: {gap}" for gap in gaps(policy)]:
+        if refused := reader.unwaived(silences, trust):
+            raise PolicyError(refused)
+        policy = msgspec.structs.replace(policy, waived=tuple(reader.waivers))
     texts = ((tag, name, text) for tag, named in reader.responses.items() for name, text in named.items())
     return Compiled(
         policy,
@@ -90,10 +92,12 @@ class _Compiler(Parts):
         super().__init__()
         self._problems = problems
         self._overrides: dict[str, tuple[Override, Source, At]] = {}
-        self._waivers: list[Pack] = []
+        self._packs: list[Pack] = []
+        self.waivers: list[str] = []
         self.replaced: list[tuple[Rule, Rule]] = []
 
     def take(self, pack: Pack) -> None:
+        self._packs.append(pack)
         if pack.head is not None:
             self._head(pack.head)
             self._waive(pack, pack.head)
@@ -176,17 +180,21 @@ class _Compiler(Parts):
                     head, ("waivers", i), "a waiver says what is silenced and why; write {silences: suicide, reason: …}"
                 )
             else:
-                self._waivers.append(pack)
+                self.waivers.append(f"{pack.folder.name}: {raw['reason']}")
 
-    def silences(self, policy: Policy, trust: Trust) -> Iterator[str]:
-        """What the packs leave unanswered that nobody may, unless somebody has signed for it."""
-        found = [f"rules: {gap}; add a rule, or a signed waiver in pack.yaml" for gap in gaps(policy)]
+    def unwaived(self, silences: list[str], trust: Trust) -> list[str]:
+        """What the packs leave unanswered that nobody may; nothing where somebody has signed for it.
+
+        A waiver needs every pack signed: an unsigned one must not hide behind another's.
+        """
         unsigned: list[str] = []
-        if found and any(trust.required().signers([pack.folder], unsigned) for pack in self._waivers):
-            return
-        yield from found
-        if found:
-            yield from (f"{why}: a waiver counts only in a signed pack" for why in unsigned)
+        signers = [trust.required().signers([pack.folder], unsigned) for pack in self._packs]
+        if self.waivers and all(signers):
+            return []
+        refused = [f"{gap}; add a rule, or a signed waiver in pack.yaml" for gap in silences]
+        if self.waivers:
+            refused += [f"{problem}: a waiver counts only where every pack is signed" for problem in unsigned]
+        return refused
 
     def _responses(self, source: Source, mine: Seen) -> None:
         texts = source.tree.get("responses")

@@ -123,6 +123,38 @@ def test_of_two_exchanges_at_once_neither_takes_back_what_the_other_found(
     assert both.trajectory.latch == max(ours.trajectory.latch, theirs.trajectory.latch)
     assert both.trajectory.level >= max(one, other) and both.episode.answered == max(one, other)
     assert merged(before, theirs, ours).trajectory.latch == both.trajectory.latch
+    assert both.trajectory.last == max(one, other)
+    assert both.trajectory.session_from == min(ours.trajectory.session_from, theirs.trajectory.session_from)
+
+
+TIMES = st.dictionaries(
+    st.sampled_from(["suicide", "goodbye"]), st.sets(st.floats(1, 100), min_size=1, max_size=4).map(sorted).map(tuple)
+)
+FIRED = st.dictionaries(st.sampled_from(["a", "b"]), st.floats(1, 100))
+
+
+@given(TIMES, TIMES, FIRED, FIRED)
+def test_what_either_of_two_exchanges_saw_or_let_rest_is_remembered(
+    one: dict[str, tuple[float, ...]],
+    other: dict[str, tuple[float, ...]],
+    rests: dict[str, float],
+    rest_: dict[str, float],
+) -> None:
+    """A repetition is not lost, and a rule that rests since the later exchange does not fire again too soon."""
+    ours = State("c", recent=tuple(one.items()), cooled=tuple(rests.items()))
+    theirs = State("c", recent=tuple(other.items()), cooled=tuple(rest_.items()))
+    both = merged(State("c"), ours, theirs)
+    for name in {*one, *other}:
+        assert set(dict(both.recent)[name]) == {*one.get(name, ()), *other.get(name, ())}
+    for name in {*rests, *rest_}:
+        assert dict(both.cooled)[name] == max(rests.get(name, 0), rest_.get(name, 0))
+
+
+def test_a_visit_whose_beginning_was_not_remembered_begins_now() -> None:
+    """States from before visits were remembered must not read as a visit of half a million hours."""
+    old = Trajectory(turns=5, seen_at=1_795_000_000.0)
+    assert old.session == 0.0
+    assert advance(old, 0, 1_795_000_060.0).session == 0.0
 
 
 @given(TURNS, SEVERITIES)

@@ -19,7 +19,7 @@ from guardrail.core.turn import judge
 from guardrail.core.weigh import weigh
 from guardrail.policy import load
 from guardrail.shipped import policy as shipped_policy
-from tests.packs import fires, pack, problems, rule
+from tests.packs import FILES, fires, pack, problems, rule
 
 SAD = Signal("acute_distress", 2, score=0.7)
 SIGNAL = "direction: inbound, signal: acute_distress"
@@ -42,7 +42,11 @@ def around(**fields: Any) -> Around:
         ("trend: falling", {"trajectory": course(last=0, average=2.0)}, {"trajectory": course(last=2, average=2.0)}),
         ("quiet: 3", {"trajectory": course(quiet_turns=3)}, {"trajectory": course(quiet_turns=2)}),
         ('turns: ">=20"', {"trajectory": course(turns=20)}, {"trajectory": course(turns=19)}),
-        ("session: 30m", {"trajectory": course(seen_at=1800.0)}, {"trajectory": course(seen_at=1799.0)}),
+        (
+            "session: 30m",
+            {"trajectory": course(session_from=1.0, seen_at=1801.0)},
+            {"trajectory": course(session_from=1.0, seen_at=1800.0)},
+        ),
         ('between: "22:00..06:00"', {"around": around(minute=120)}, {"around": around(minute=360)}),
         ('between: "22:00..06:00"', {"around": around(minute=1320)}, {"around": around(minute=1319)}),
         ('between: "09:00..17:00"', {"around": around(minute=540)}, {"around": around(minute=1020)}),
@@ -125,7 +129,7 @@ def test_danger_never_cools_down(tmp_path: Path, then: str) -> None:
 
 def test_the_course_of_a_conversation_is_kept() -> None:
     course_ = Trajectory()
-    for severity, now in ((0, 0.0), (0, 60.0), (2, 120.0)):
+    for severity, now in ((0, 60.0), (0, 120.0), (2, 180.0)):
         course_ = advance(course_, severity, now)
     assert (course_.trend, course_.session, course_.turns) == ("rising", 120.0, 3)
     course_ = advance(course_, 0, 180.0)
@@ -303,13 +307,68 @@ def test_a_pack_that_silences_suicide_is_refused(tmp_path: Path, floor: str, wha
         "{detail: plan}",
         "{repeats: {times: 2, within: 1h}}",
         "[{frame: fiction}, {severity: 3}]",
+        "{locale: und}",
+        "{between: '11:00..11:01'}",
+        "{between: '00:00..00:01'}",
+        "{latch: 3}",
+        "{latch: '>=3', episode: open}",
+        "{latch: 0, episode: open}",
     ],
 )
 def test_an_exception_silences_nobody_either(tmp_path: Path, exception: str) -> None:
-    from tests.packs import FILES
-
     text = FILES["floor"] + f"    unless: {exception}\n"
     assert any("silences suicide" in line for line in problems(pack(tmp_path, floor=text)))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("prefers: quiet", "prefers: alone"),
+        ("between: '22:00..06:00'", "prefers: alone"),
+        ("locale: fr", "country: FR"),
+    ],
+)
+def test_two_rules_that_each_leave_a_gap_are_tried_together(tmp_path: Path, first: str, second: str) -> None:
+    """Each gap is covered by the other rule, but not where both open at once."""
+    text = "rules:\n" + "".join(
+        f"  - id: {name}\n    source: s\n    when: {{direction: inbound, signal: suicide, severity: '>=2'}}\n"
+        f"    then: {{action: replace, response: unread, case: {{deadline: 1h}}}}\n    unless: {{{gap}}}\n"
+        for name, gap in (("floor", first), ("other", second))
+    )
+    assert any("silences suicide" in line for line in problems(pack(tmp_path, floor=text)))
+
+
+def test_a_rule_that_rests_guarantees_nothing(tmp_path: Path) -> None:
+    text = (
+        "rules:\n  - {id: a, source: s, when: {direction: inbound, signal: suicide, severity: '>=3'},\n"
+        "     then: {action: replace, response: unread, case: {deadline: 1h}}}\n"
+        "  - {id: b, source: s, when: {direction: inbound, signal: suicide, severity: 2},\n"
+        "     then: {action: steer, steer: watch, cool_down: 24h}}\n"
+    )
+    found = problems(pack(tmp_path, floor=text))
+    assert any("at severity 2 nothing is done" in line for line in found), found
+
+
+@pytest.mark.parametrize("course", ["latch: 0", "level: '<=1'", "episode: closed", "with: goodbye, trend: falling"])
+def test_a_composite_is_asked_of_the_course_before_the_turn(tmp_path: Path, course: str) -> None:
+    text = (
+        "composites:\n  - {id: c, source: s, weight: -2,\n"
+        f"     when: {{direction: inbound, signal: suicide, severity: 2, {course}}}}}\n"
+    )
+    found = problems(pack(tmp_path, composites=text))
+    assert any("silences suicide: at severity 2 nothing is done" in line for line in found), found
+
+
+def test_more_distinctions_than_can_be_tried_are_refused_and_not_cut_short(tmp_path: Path) -> None:
+    names = ", ".join(f"p{i}" for i in range(25))
+    text = FILES["floor"] + f"    unless: {{prefers: [{names}]}}\n"
+    found = problems(pack(tmp_path, floor=text))
+    assert any("more distinctions than can be tried out" in line for line in found), found
+
+
+def test_distinctions_of_other_rules_do_not_count(tmp_path: Path) -> None:
+    names = ", ".join(f"p{i}" for i in range(25))
+    load([pack(tmp_path, rules=rule(f"direction: inbound, signal: emotion, prefers: [{names}]"))])
 
 
 def test_a_later_pack_that_silences_suicide_is_refused_too(tmp_path: Path) -> None:
@@ -331,14 +390,10 @@ def test_a_composite_that_lowers_is_a_silence_whatever_it_asks_for(tmp_path: Pat
 
 
 def test_an_exception_for_what_is_not_meant_in_earnest_is_none(tmp_path: Path) -> None:
-    from tests.packs import FILES
-
     load([pack(tmp_path, floor=FILES["floor"] + "    unless: [{frame: [fiction, quotation]}, {time: past}]\n")])
 
 
 def test_no_case_is_a_silence_as_well(tmp_path: Path) -> None:
-    from tests.packs import FILES
-
     text = FILES["floor"].replace(", case: {deadline: 1h}", "")
     assert any("no human is told" in line for line in problems(pack(tmp_path, floor=text)))
 

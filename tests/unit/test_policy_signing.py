@@ -79,11 +79,18 @@ def test_what_is_no_signature_is_said_to_be_none(signed: Path, text: str) -> Non
 def test_a_waiver_lets_suicide_go_unanswered_only_in_a_signed_pack(tmp_path: Path) -> None:
     waiver = "waivers: [{silences: suicide, reason: a drill without people}]\n"
     folder = pack(tmp_path / "pack", pack=FILES["pack"] + waiver, floor="rules: []\n")
-    with pytest.raises(PolicyError, match="a waiver counts only in a signed pack"):
+    with pytest.raises(PolicyError, match="a waiver counts only where every pack is signed"):
         load([folder])
     assert main(["policy", "keys", "clinic", "--out", str(tmp_path)]) == 0
     assert main(["policy", "sign", str(folder), "--key", str(tmp_path / "clinic.key"), *SIGN]) == 0
     assert load([folder], trusted(tmp_path)).rules == ()
+    policy = load([folder], trusted(tmp_path))
+    assert policy.waived == ("pack: a drill without people",)
+    beside = tmp_path / "beside"
+    beside.mkdir()
+    (beside / "pack.yaml").write_text(FILES["pack"].replace("id: t", "id: b"))
+    with pytest.raises(PolicyError, match="a waiver counts only where every pack is signed"):
+        load([folder, beside], Trust(trusted(tmp_path).keys))
     (folder / "pack.yaml").write_text(FILES["pack"] + waiver.replace("drill", "test"))
     with pytest.raises(PolicyError, match="silences suicide"):
         load([folder])
