@@ -11,6 +11,8 @@ import msgspec
 State = Literal["open", "notified", "acknowledged", "claimed", "resolved", "expired"]
 Outcome = Literal["true_alarm", "false_alarm", "duplicate", "test"]
 
+Priority = Literal["urgent", "high", "normal"]
+PRIORITIES: tuple[Priority, ...] = ("urgent", "high", "normal")
 STATES: tuple[State, ...] = ("open", "notified", "acknowledged", "claimed", "resolved", "expired")
 OUTCOMES: tuple[Outcome, ...] = ("true_alarm", "false_alarm", "duplicate", "test")
 UNANSWERED: tuple[State, ...] = ("open", "notified", "expired")
@@ -28,10 +30,17 @@ NEXT: Mapping[State, tuple[State, ...]] = {
 leads only a rise in severity: nobody has been told of that yet, and whoever answered, answered less."""
 
 
+def priority_of(severity: int, raised: str = "") -> Priority:
+    """What a case's severity gives it (imminent is urgent, high is high), or more where a policy has raised it."""
+    given: Priority = "urgent" if severity >= 4 else "high" if severity == 3 else "normal"
+    return next(name for name in PRIORITIES if name in (given, raised))
+
+
 class NewCase(msgspec.Struct, frozen=True):
     """A case to be opened. Times are POSIX seconds; ``deadline`` is the moment by which somebody must answer.
 
     ``summary`` is made from signals and holds no message text. ``exchange`` names the exchange it came from.
+    ``raised`` is the priority a policy asks for, ``ladder`` who is told; empty: as usual.
     """
 
     id: str
@@ -47,6 +56,8 @@ class NewCase(msgspec.Struct, frozen=True):
     summary: str = ""
     policy: str = ""
     rule: str = ""
+    raised: str = ""
+    ladder: str = ""
 
 
 class Case(msgspec.Struct, frozen=True):
@@ -79,6 +90,12 @@ class Case(msgspec.Struct, frozen=True):
     resolved_by: str = ""
     outcome: str = ""
     note: str = ""
+    raised: str = ""
+    ladder: str = ""
+
+    @property
+    def priority(self) -> Priority:
+        return priority_of(self.severity, self.raised)
 
     @property
     def is_answered(self) -> bool:
@@ -90,6 +107,7 @@ class Case(msgspec.Struct, frozen=True):
             "id": self.id,
             "conversation": self.conversation,
             "severity": self.severity,
+            "priority": self.priority,
             "category": self.category,
             "state": self.state,
             "opened_at": rfc3339(self.opened_at),
@@ -111,6 +129,7 @@ class Case(msgspec.Struct, frozen=True):
             "resolved_by": self.resolved_by or None,
             "outcome": self.outcome or None,
             "note": self.note or None,
+            "ladder": self.ladder or None,
         }
 
 
@@ -133,6 +152,8 @@ def opened(new: NewCase) -> Case:
         policy=new.policy,
         rule=new.rule,
         updated_at=new.opened_at,
+        raised=new.raised,
+        ladder=new.ladder,
     )
 
 
@@ -146,6 +167,8 @@ def joined(case: Case, new: NewCase) -> Case:
         case,
         exchanges=_noted(case.exchanges, new.exchange),
         country=case.country or new.country,
+        raised=min(case.raised, new.raised, key=(*PRIORITIES, "").index),
+        ladder=case.ladder or new.ladder,
         updated_at=max(case.updated_at, new.opened_at),
     )
     if new.severity > case.severity:
@@ -163,6 +186,7 @@ def _risen(case: Case, new: NewCase) -> Case:
         summary=new.summary,
         policy=new.policy,
         rule=new.rule,
+        ladder=new.ladder or case.ladder,
     )
     if not case.is_answered:
         return risen

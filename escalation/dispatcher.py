@@ -15,7 +15,7 @@ from escalation.case import Case
 from escalation.channels import Channel
 from escalation.delivery import Delivery, Redact, Told
 from escalation.desk import Desk
-from escalation.ladder import Page, Rung, pages
+from escalation.ladder import Ladders, Page, pages
 from escalation.store import CaseStore, Job, StoreError
 
 __all__ = ["Dispatcher", "Told"]
@@ -40,7 +40,7 @@ class Dispatcher:
         self,
         desk: Desk,
         channels: Mapping[str, Channel],
-        rungs: Sequence[Rung],
+        ladders: Ladders,
         redact: Redact,
         now: Callable[[], float],
         *,
@@ -48,7 +48,7 @@ class Dispatcher:
         on_told: Callable[[Told], None] = lambda told: None,
         on_dead: Callable[[Told], None] = lambda told: None,
     ) -> None:
-        self._desk, self._everybody, self._rungs, self._now = desk, tuple(channels), tuple(rungs), now
+        self._desk, self._everybody, self._ladders, self._now = desk, tuple(channels), ladders, now
         self._delivery = Delivery(desk, channels, redact, now, public_url, on_told, on_dead)
         self._queued: dict[str, set[str]] = {}
         self._woken = asyncio.Event()
@@ -105,7 +105,7 @@ class Dispatcher:
         cases = await self._desk.in_store(lambda store: store.unanswered())
         self._queued = {case.id: self._queued.get(case.id, set()) for case in cases}
         for case in reversed(cases):
-            due = pages(case, self._rungs, self._everybody, now)
+            due = pages(case, self._ladders, self._everybody, now)
             new = [page for page in due if page.key not in self._queued[case.id]]
             overdue = now >= case.deadline and case.state != "expired"
             if new or overdue:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
@@ -26,8 +26,18 @@ class Page(msgspec.Struct, frozen=True):
     channels: tuple[str, ...]
 
 
-def pages(case: Case, rungs: Sequence[Rung], everybody: Sequence[str], now: float) -> list[Page]:
-    """Pages due for an unanswered case, in order: its rungs, then everybody, again and again.
+class Ladders(msgspec.Struct, frozen=True):
+    """The ``usual`` rungs, and those a case may ask for by name. A name nobody has set up means the usual ones."""
+
+    usual: Sequence[Rung]
+    named: Mapping[str, Sequence[Rung]] = {}
+
+    def of(self, case: Case) -> Sequence[Rung]:
+        return self.named.get(case.ladder, self.usual)
+
+
+def pages(case: Case, ladders: Ladders, everybody: Sequence[str], now: float) -> list[Page]:
+    """Pages due for an unanswered case, in order: its ladder's rungs, then everybody, again and again.
 
     Everybody is told when the deadline has passed, and when nothing has got through to anybody yet. A case
     whose severity rose is told as if it were new: the severity is part of every key.
@@ -35,7 +45,9 @@ def pages(case: Case, rungs: Sequence[Rung], everybody: Sequence[str], now: floa
     if case.is_answered or not everybody:
         return []
     due = [
-        Page(f"{case.severity}:rung:{i}", rung.notify) for i, rung in enumerate(rungs) if now >= case.since + rung.after
+        Page(f"{case.severity}:rung:{i}", rung.notify)
+        for i, rung in enumerate(ladders.of(case))
+        if now >= case.since + rung.after
     ]
     if now >= case.deadline:
         due.append(_to_everybody(case, "expired", everybody, now - case.deadline))

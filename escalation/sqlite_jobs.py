@@ -64,7 +64,10 @@ def lease(db: sqlite3.Connection, now: float, until: float, limit: int, skip: Se
         "select jobs.id, kind, channel, attempts, data from jobs join cases on cases.id = case_id"
         " where jobs.state = 'waiting' and due_at <= ? and leased_until <= ?"
         " and channel not in (select value from json_each(?))"
-        " order by severity desc, due_at, jobs.id limit ?",
+        # by Case.priority, as the database says it
+        " order by case when jobs.severity >= 4 or json_extract(data, '$.raised') = 'urgent' then 0"
+        " when jobs.severity = 3 or json_extract(data, '$.raised') = 'high' then 1 else 2 end,"
+        " severity desc, due_at, jobs.id limit ?",
         (now, now, msgspec.json.encode(skip).decode(), limit),
     ).fetchall()
     jobs = []

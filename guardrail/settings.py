@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -79,8 +79,12 @@ def warnings(settings: Settings) -> list[str]:
         found.append("no escalation channel is configured: cases are kept, and nobody is told")
     elif rungs[0].after > 0:
         found.append(f"nobody is told of a case in its first {rungs[0].after:g} seconds: no ladder step is at 0s")
-    named = {name for rung in rungs for name in rung.notify}
-    found += [f"channel {name} is in no step of the ladder" for name in channels if name not in named]
+    for title, others in settings.escalation.ladders.items():
+        if others[0].after > 0:
+            found.append(f"ladder {title} tells nobody in the first {others[0].after:g} seconds of a case")
+    every = (rungs, *settings.escalation.ladders.values())
+    named = {name for steps in every for rung in steps for name in rung.notify}
+    found += [f"channel {name} is in no step of a ladder" for name in channels if name not in named]
     if settings.admin_token is not None and len(settings.admin_token.get_secret_value()) < 16:
         found.append("the admin token is shorter than 16 characters and can be guessed")
     for entry in settings.json_dialect:
@@ -105,17 +109,26 @@ def _unreachable(settings: Settings, sources: Sources) -> Iterator[tuple[str, st
 def _inconsistencies(settings: Settings, sources: Sources) -> list[tuple[str, str]]:
     """What each key allows, and all together do not."""
     found = list(_unreachable(settings, sources))
+    escalation = settings.escalation
+    found += _misplaced(("escalation", "ladder"), escalation.ladder, escalation.channels, sources)
+    for name, rungs in escalation.ladders.items():
+        found += _misplaced(("escalation", "ladders", name), rungs, escalation.channels, sources)
+    return found
+
+
+def _misplaced(
+    ladder: Loc, rungs: Sequence[Rung], channels: Mapping[str, object], sources: Sources
+) -> Iterator[tuple[str, str]]:
+    """Steps of a ladder that are out of order, or tell nobody."""
     before = -1.0
-    for place, rung in enumerate(settings.escalation.ladder):
-        loc: Loc = ("escalation", "ladder", place)
+    for place, rung in enumerate(rungs):
+        loc: Loc = (*ladder, place)
         if rung.after <= before:
-            found.append((sources.place((*loc, "after")), "not later than the step before it; order steps by time"))
+            yield sources.place((*loc, "after")), "not later than the step before it; order steps by time"
         before = rung.after
         for index, name in enumerate(rung.notify):
             here = sources.place((*loc, "notify", index))
-            if name not in settings.escalation.channels:
-                known = settings.escalation.channels
-                found.append((here, f"unknown channel {shown(name)}; {nearest(name, known, 'name one of channels')}"))
+            if name not in channels:
+                yield here, f"unknown channel {shown(name)}; {nearest(name, channels, 'name one of channels')}"
             elif name in rung.notify[:index]:
-                found.append((here, f"channel {name} is named twice in one step; keep one"))
-    return found
+                yield here, f"channel {name} is named twice in one step; keep one"

@@ -73,10 +73,14 @@ class Rung(Frozen):
 
 
 class Escalation(Frozen):
-    """Where humans are told, and in which order. An empty ladder means: every channel, at once."""
+    """Where humans are told, and in which order. An empty ladder means: every channel, at once.
+
+    ``ladders``: others, by the name a policy's ``case: {ladder: …}`` asks for.
+    """
 
     channels: Mapping[ChannelName, Channel] = Field(default_factory=dict)
     ladder: tuple[Rung, ...] = ()
+    ladders: Mapping[ChannelName, Annotated[tuple[Rung, ...], Field(min_length=1)]] = Field(default_factory=dict)
 
     @property
     def rungs(self) -> tuple[Rung, ...]:

@@ -46,6 +46,9 @@ escalation:
   ladder: []
   #  - {after: 0s, notify: [oncall]}
   #  - {after: 5m, notify: [oncall, team]}
+  ladders: {}
+  #  safeguarding:              # for rules that ask for it: case: {deadline: 1h, ladder: safeguarding}
+  #    - {after: 0s, notify: [team]}
 
 # --- a chatbot with an API of its own; the usual ones are known without this
 json_dialect: []

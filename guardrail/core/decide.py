@@ -18,6 +18,7 @@ from guardrail.core.model import (
     ACTION_RANK,
     CATEGORIES,
     OUTBOUND_SIGNALS,
+    PRIORITIES,
     Action,
     Audience,
     Direction,
@@ -26,7 +27,7 @@ from guardrail.core.model import (
     Severity,
     Signal,
 )
-from guardrail.core.rules import Policy, Rule, Then, When
+from guardrail.core.rules import CaseRule, Policy, Rule, Then, When
 
 
 class CaseDraft(msgspec.Struct, frozen=True):
@@ -38,6 +39,8 @@ class CaseDraft(msgspec.Struct, frozen=True):
     rule: str
     subject: str = "self"
     detail: str = ""
+    priority: str = ""
+    ladder: str = ""
 
 
 class Step(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -81,11 +84,12 @@ class Verdict(msgspec.Struct, frozen=True):
 
 def effect_of(verdict: Verdict) -> tuple[object, ...]:
     """What a verdict comes to for the people concerned: two that agree in this differ in names only."""
-    cases = tuple(sorted((case.category, case.severity, case.deadline) for case in verdict.cases))
+    cases = tuple(sorted((c.category, c.severity, c.deadline, c.priority, c.ladder) for c in verdict.cases))
     return (verdict.severity, verdict.actions, verdict.response, verdict.resources, verdict.steer, cases)
 
 
 _CATEGORY_RANK = {name: rank for rank, name in enumerate(CATEGORIES)}
+_URGENCY = {name: rank for rank, name in enumerate((*PRIORITIES, ""))}
 _NEARNESS: Mapping[str, int] = {"self": 2, "child": 1, "other": 0}
 """Between equals: the person, then a child, then anybody else. Detectors report in no order."""
 _GRADED = {"inbound": frozenset(CATEGORIES), "outbound": frozenset(OUTBOUND_SIGNALS)}
@@ -197,11 +201,7 @@ def _combine(
         if not response and _speaks(action, actions):
             response = then.response
         if then.case and signal is not None:
-            known = cases.get(signal.name)
-            if known is None or then.case.deadline < known.deadline:
-                cases[signal.name] = CaseDraft(
-                    signal.name, signal.severity, then.case.deadline, rule.id, signal.subject, signal.detail
-                )
+            cases[signal.name] = _both(cases.get(signal.name), _draft(rule.id, then.case, signal))
     strictest: Action = max(actions, key=ACTION_RANK.__getitem__, default="pass")
     top = (voice[1] if voice else None) or _foremost(signals, view.direction)
     return Verdict(
@@ -226,6 +226,24 @@ def _combine(
         locale=view.locale,
         country=view.country or "",
         audience=view.audience,
+    )
+
+
+def _draft(rule: str, case: CaseRule, signal: Signal) -> CaseDraft:
+    return CaseDraft(
+        signal.name, signal.severity, case.deadline, rule, signal.subject, signal.detail, case.priority, case.ladder
+    )
+
+
+def _both(known: CaseDraft | None, new: CaseDraft) -> CaseDraft:
+    """One case a category: the shorter deadline, with the more urgent priority and a ladder either asks for."""
+    if known is None:
+        return new
+    first, second = (new, known) if new.deadline < known.deadline else (known, new)
+    return msgspec.structs.replace(
+        first,
+        priority=min(first.priority, second.priority, key=_URGENCY.__getitem__),
+        ladder=first.ladder or second.ladder,
     )
 
 

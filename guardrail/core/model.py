@@ -89,6 +89,8 @@ ACTIONS: tuple[str, ...] = ("pass", "support", "steer", "rewrite", "regenerate",
 
 Action = Literal["pass", "support", "steer", "rewrite", "regenerate", "replace", "handoff"]
 
+PRIORITIES: tuple[str, ...] = ("urgent", "high")
+"""What a policy may raise a case to, first things first. A case has at least what its severity gives it."""
 ACTION_RANK: Mapping[str, int] = {name: rank for rank, name in enumerate(ACTIONS)}
 
 

@@ -66,9 +66,15 @@ class When(msgspec.Struct, frozen=True):
 
 
 class CaseRule(msgspec.Struct, frozen=True):
-    """Open a case for a human, to be acknowledged within ``deadline`` seconds."""
+    """Open a case for a human, to be acknowledged within ``deadline`` seconds.
+
+    ``priority``: raises it among the cases that wait; empty: as its severity says. ``ladder``: the
+    operator's ladder by name that says who is told; empty: the usual one.
+    """
 
     deadline: float
+    priority: str = ""
+    ladder: str = ""
 
 
 class Then(msgspec.Struct, frozen=True):

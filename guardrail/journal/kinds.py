@@ -15,7 +15,21 @@ from guardrail.core.decide import CaseDraft, Step, Verdict
 from guardrail.core.model import Failed, Signal
 
 _EXCHANGE = ("exchange", "conversation")
-_CASE = ("case", "category", "severity", "state", "outcome", "deadline", "event", "where", "by", "channel", "rung")
+_CASE = (
+    "case",
+    "category",
+    "severity",
+    "state",
+    "outcome",
+    "deadline",
+    "priority",
+    "ladder",
+    "event",
+    "where",
+    "by",
+    "channel",
+    "rung",
+)
 _VERDICT = (
     "direction", "severity", "action", "actions", "category", "subject", "rule", "response", "steer", "resources",
     "granularity", "signals", "trail", "failures", "cases", "enacted", "shortened", "locale", "country", "audience",

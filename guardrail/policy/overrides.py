@@ -7,8 +7,8 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from guardrail.core.model import ACTION_RANK
-from guardrail.core.rules import Rule, Then
+from guardrail.core.model import ACTION_RANK, PRIORITIES
+from guardrail.core.rules import CaseRule, Rule, Then
 from guardrail.policy.rules import At, Override, read_then
 from guardrail.policy.source import Problems, Source
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 def tighter(rule: Rule, override: Override, source: Source, problems: Problems, at: At) -> Rule | None:
     """The rule as it is for the override's people; what is wrong with it is added to ``problems``."""
     before = len(problems)
-    then = read_then(source, problems, (*at, "then"), {**_raw(rule.then), **override.then})
+    then = read_then(source, problems, (*at, "then"), _over(_raw(rule.then), override.then))
     for what in loosened(rule.then, then):
         wrong = f"{override.id} is milder than {rule.id}: {what}; an override may only tighten"
         problems.add(source, (*at, "then"), wrong)
@@ -34,6 +34,14 @@ def tighter(rule: Rule, override: Override, source: Source, problems: Problems, 
     return Rule(override.id, msgspec.structs.replace(rule.when, **narrowed), then, override.source, rule.unless)
 
 
+def _over(rule: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    """What an override leaves out is as in the rule, within its case too."""
+    whole = {**rule, **override}
+    if isinstance(rule.get("case"), dict) and isinstance(override.get("case"), dict):
+        whole["case"] = {**rule["case"], **override["case"]}
+    return whole
+
+
 def loosened(before: Then, after: Then) -> Iterator[str]:
     """In what ``after`` is milder than ``before``, one phrase each."""
     if ACTION_RANK[after.action] < ACTION_RANK[before.action]:
@@ -42,12 +50,18 @@ def loosened(before: Then, after: Then) -> Iterator[str]:
         yield "no human is told"
     if before.case is not None and after.case is not None and after.case.deadline > before.case.deadline:
         yield f"a human has {after.case.deadline / 60:g} min instead of {before.case.deadline / 60:g}"
+    if before.case is not None and after.case is not None and _rank(after.case) > _rank(before.case):
+        yield f"the case has no longer {before.case.priority} priority"
     if missing := [kind for kind in before.resources if kind not in after.resources]:
         yield f"help is missing: {', '.join(missing)}"
     if before.steer and not after.steer:
         yield "the bot is not steered"
     if after.cool_down > before.cool_down:
         yield "it is answered less often"
+
+
+def _rank(case: CaseRule) -> int:
+    return (*PRIORITIES, "").index(case.priority)
 
 
 def _both(rule: tuple[T, ...], override: tuple[T, ...]) -> tuple[T, ...] | None:
@@ -68,6 +82,8 @@ def _raw(then: Then) -> dict[str, Any]:
         raw["help"] = list(then.resources)
     if then.case is not None:
         raw["case"] = {"deadline": f"{then.case.deadline:.0f}s"}
+        raw["case"] |= {"priority": then.case.priority} if then.case.priority else {}
+        raw["case"] |= {"ladder": then.case.ladder} if then.case.ladder else {}
     if then.cool_down:
         raw["cool_down"] = f"{then.cool_down:.0f}s"
     return raw

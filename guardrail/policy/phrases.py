@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from guardrail.core.model import ACTION_RANK
-from guardrail.core.rules import Composite, Rule, Then, When
+from guardrail.core.rules import CaseRule, Composite, Rule, Then, When
 
 GRADES = ("no sign", "concern", "elevated", "high", "imminent")
 ACTIONS = {
@@ -112,10 +112,17 @@ def then(consequence: Then) -> str:
     if consequence.steer:
         parts.append(f"guidance to the bot: {consequence.steer}")
     if consequence.case is not None:
-        parts.append(f"a human is told and has {span(consequence.case.deadline)} to answer")
+        parts.append(f"a human is told{_how(consequence.case)} and has {span(consequence.case.deadline)} to answer")
     if consequence.cool_down:
         parts.append(f"not again for {span(consequence.cool_down)}")
     return "; ".join(parts)
+
+
+def _how(case: CaseRule) -> str:
+    """With what urgency, and who, where a policy says so: empty, or with a space before it."""
+    return (f" ({case.priority} priority)" if case.priority else "") + (
+        f" by the ladder {case.ladder}" if case.ladder else ""
+    )
 
 
 def grades(low: float, high: float) -> str:

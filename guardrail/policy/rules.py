@@ -9,15 +9,27 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from guardrail.core.conversation import LATELY, MOST_TIMES
-from guardrail.core.model import ACTIONS, CATEGORIES, CUES, OUTBOUND_SIGNALS, SIGNALS, Action, Audience, Direction
+from guardrail.core.model import (
+    ACTIONS,
+    CATEGORIES,
+    CUES,
+    OUTBOUND_SIGNALS,
+    PRIORITIES,
+    SIGNALS,
+    Action,
+    Audience,
+    Direction,
+)
 from guardrail.core.rules import CaseRule, Composite, More, Repeats, Rule, Then, When
 from guardrail.policy.sense import mismatches, nonsense
 from guardrail.policy.source import Problems, Source
 from guardrail.policy.vocabulary import (
+    CASE_KEYS,
     CHOICE,
     COUNTRY,
     CUE,
     FOR_KEYS,
+    LADDER,
     LOCALE,
     MORE_KEYS,
     OPTIONAL_RULE_KEYS,
@@ -34,6 +46,9 @@ from guardrail.policy.vocabulary import (
 )
 
 At = tuple[str | int, ...]
+
+LONGEST_DEADLINE = 7 * 86_400.0
+"""Seconds. A case that may wait longer than a week is no case for a human on call."""
 
 
 class Override(msgspec.Struct, frozen=True):
@@ -314,6 +329,19 @@ class _Reader:
             self._wrong((*at, "episode"), "episode must be open or closed; write one")
         return None if value is None else value == "open"
 
+    def _case(self, at: At, raw: Any) -> CaseRule | None:
+        raw = self._mapping(at, raw, CASE_KEYS, "case")
+        priority, ladder = self._text(at, raw, "priority"), self._text(at, raw, "ladder")
+        if priority and priority not in PRIORITIES:
+            self._wrong((*at, "priority"), f"unknown priority {priority}; {nearest(priority, PRIORITIES)}")
+        if ladder and not LADDER.fullmatch(ladder):
+            self._wrong((*at, "ladder"), "ladder names one of the operator's ladders; write it as there")
+        seconds = duration(raw.get("deadline"))
+        if seconds is None or not 0 < seconds <= LONGEST_DEADLINE:
+            self._wrong((*at, "deadline"), "deadline must be a time such as 5m, 1h or 24h, at most 7d; write one")
+            return None
+        return CaseRule(seconds, priority, ladder)
+
     def then(self, at: At, raw: Any) -> Then:
         raw = self._mapping(at, raw, THEN_KEYS, "then")
         action = raw.get("action")
@@ -323,20 +351,12 @@ class _Reader:
         response = self._text(at, raw, "response")
         if action in ("rewrite", "regenerate", "replace", "handoff") and not response:
             self._wrong(at, f"{action} needs a response, or the person is left with silence; add response")
-        case = None
-        if "case" in raw:
-            inner = self._mapping((*at, "case"), raw["case"], ("deadline",), "case")
-            seconds = duration(inner.get("deadline"))
-            if seconds is None or seconds <= 0:
-                self._wrong((*at, "case", "deadline"), "deadline must be a time such as 5m, 1h or 24h; write one")
-            else:
-                case = CaseRule(seconds)
         then = Then(
             cast("Action", action),
             response,
             self._text(at, raw, "steer"),
             self._names(at, raw, "help", RESOURCE_KINDS),
-            case,
+            self._case((*at, "case"), raw["case"]) if "case" in raw else None,
             self._seconds(at, raw, "cool_down"),
         )
         for what in nonsense(then):

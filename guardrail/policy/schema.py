@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from guardrail.core.model import ACTIONS, SIGNALS
+from guardrail.core.model import ACTIONS, PRIORITIES, SIGNALS
 from guardrail.policy.rules import CHOICES
 from guardrail.policy.vignettes import EXPECT_KEYS, KEYS, REPLY_KEYS, SEES_KEYS, TURN_KEYS
 from guardrail.policy.vocabulary import (
@@ -13,6 +13,7 @@ from guardrail.policy.vocabulary import (
     FAILURES,
     FOR_KEYS,
     HAZARD_KEYS,
+    LADDER,
     OVERRIDE_KEYS,
     PACK_KEYS,
     RESOURCE_KINDS,
@@ -128,7 +129,14 @@ def _then() -> dict[str, Any]:
         "response": _TEXT,
         "steer": _TEXT,
         "help": _some({"enum": list(RESOURCE_KINDS)}),
-        "case": _object({"deadline": _TIME}, ("deadline",)),
+        "case": _object(
+            {
+                "deadline": _TIME,
+                "priority": {"enum": list(PRIORITIES)},
+                "ladder": {"type": "string", "pattern": f"^{LADDER.pattern}$"},
+            },
+            ("deadline",),
+        ),
         "cool_down": _TIME,
     }
     return {key: known[key] for key in THEN_KEYS}

@@ -33,6 +33,7 @@ MORE_KEYS = WHEN_KEYS[WHEN_KEYS.index("score") :]
 UNLESS_KEYS = tuple(key for key in WHEN_KEYS if key not in ("direction", "signal"))
 FOR_KEYS = ("audience", "locale", "country")
 THEN_KEYS = ("action", "response", "help", "steer", "case", "cool_down")
+CASE_KEYS = ("deadline", "priority", "ladder")
 RULE_KEYS = ("id", "source", "when", "then")
 OPTIONAL_RULE_KEYS = ("unless",)
 COMPOSITE_KEYS = ("id", "source", "when", "weight", "unless")
@@ -54,6 +55,8 @@ CUE = re.compile(r"[a-z][a-z0-9_]{0,31}(?:\.[a-z0-9_]{1,32}){0,3}")
 """A reading of the app's own, such as ``voice.arousal``."""
 CHOICE = re.compile(r"[a-z][a-z0-9-]{0,31}")
 """A preference, such as ``text-only``."""
+LADDER = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
+"""A ladder of the operator's settings."""
 COUNTRY = re.compile(r"[A-Z]{2}")
 
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)\s*\.\.\s*([01]\d|2[0-3]):([0-5]\d)\Z")

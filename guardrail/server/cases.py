@@ -29,6 +29,8 @@ def to_new_case(
         summary=summary(draft, verdict),
         policy=verdict.policy,
         rule=draft.rule,
+        raised=draft.priority,
+        ladder=draft.ladder,
     )
 
 

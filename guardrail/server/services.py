@@ -16,11 +16,9 @@ import httpx
 import msgspec
 import structlog
 
-from escalation.case import Case, Outcome
-from escalation.channels import AppriseChannel, Channel, WebhookChannel
+from escalation.case import Case, Outcome, priority_of
 from escalation.desk import Desk
 from escalation.dispatcher import Dispatcher, Told
-from escalation.ladder import Rung
 from escalation.spool import Spool
 from escalation.sqlite import SqliteCaseStore
 from escalation.sqlite_file import set_aside
@@ -37,6 +35,7 @@ from guardrail.journal import Journal, JournalError, JournalInUse, RecordRefused
 from guardrail.metrics import Metrics
 from guardrail.redact import Redactor
 from guardrail.resources import Directory
+from guardrail.server import telling
 from guardrail.server.cases import to_new_case
 from guardrail.server.context import Contexts
 from guardrail.server.finding import Finder
@@ -95,8 +94,8 @@ class Services:
         self._client = httpx.AsyncClient(trust_env=False)
         self._dispatcher = Dispatcher(
             self.desk,
-            _channels(settings, self._client),
-            [Rung(rung.after, tuple(rung.notify)) for rung in settings.escalation.rungs],
+            telling.channels(settings.escalation, self._client),
+            telling.ladders(settings.escalation),
             self._redactor.redact,
             self.now,
             public_url=settings.public_url or "",
@@ -241,6 +240,8 @@ class Services:
                     "category": draft.category,
                     "severity": draft.severity,
                     "deadline": new.deadline,
+                    "priority": priority_of(new.severity, new.raised),
+                    "ladder": new.ladder,
                     "rule": draft.rule,
                     "policy": effect.verdict.policy,
                 },
@@ -367,11 +368,17 @@ class Services:
             "journal: " + self.journal.health.reason: not self.journal.health.ok,
             "nobody is told: no escalation channel": not self.settings.escalation.channels,
             f"{desk.dead_letters} notices given up": desk.dead_letters > 0,
+            **{f"nobody has set up the ladder {name}: the usual one is used": True for name in self._unknown_ladders()},
             "a background loop had to be begun again": self._supervisor.restarts > 0,
             "shadow mode: nobody is protected": self.settings.mode == "shadow",
             **{f"helplines: {problem}": True for problem in self.help.problems()},
         }
         return [what for what, is_so in found.items() if is_so]
+
+    def _unknown_ladders(self) -> list[str]:
+        """Ladders the policy in force asks for and the settings do not have."""
+        asked = {rule.then.case.ladder for rule in self.policy.rules if rule.then.case and rule.then.case.ladder}
+        return sorted(asked - set(self.settings.escalation.ladders))
 
     def _damaged(self) -> list[str]:
         return sorted(path.name for path in self.settings.data.glob("cases.damaged-*.db"))
@@ -462,17 +469,6 @@ def _admin_token(settings: Settings, say: Callable[[str], None]) -> str:
     if is_new:
         say(f"admin token (kept in {settings.data / 'admin-token'}): {token}")
     return token
-
-
-def _channels(settings: Settings, client: httpx.AsyncClient) -> dict[str, Channel]:
-    made: dict[str, Channel] = {}
-    for name, channel in settings.escalation.channels.items():
-        url = channel.url.get_secret_value()
-        if channel.kind == "webhook":
-            made[name] = WebhookChannel(url, channel.secret.get_secret_value(), client)
-        else:
-            made[name] = AppriseChannel(url)
-    return made
 
 
 __all__ = ["Services", "SettingsError", "StartFailed"]

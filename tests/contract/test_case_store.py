@@ -62,6 +62,21 @@ def test_a_join_never_gives_people_more_time(store: CaseStore) -> None:
     assert store.put(sooner).case.deadline == 700.0
 
 
+def test_the_most_urgent_is_told_of_first(store: CaseStore) -> None:
+    waiting = [
+        new("a", 3, "c1", at=100.0),
+        msgspec.structs.replace(new("b", 3, "c2", at=101.0), raised="urgent"),
+        new("c", 2, "c3", at=102.0),
+        msgspec.structs.replace(new("d", 2, "c4", at=103.0), raised="high"),
+        new("e", 4, "c5", at=104.0),
+    ]
+    for one in waiting:
+        store.put(one)
+        store.schedule(one.id, ("hook",), "1", one.opened_at)
+    assert [job.case.id for job in store.lease(200.0, 290.0, 10)] == ["e", "b", "a", "d", "c"]
+    assert [store.get(id).priority for id in "abcde"] == ["high", "urgent", "normal", "high", "urgent"]
+
+
 @pytest.mark.parametrize("answer", ["acknowledge", "claim"])
 def test_a_rise_after_an_answer_is_open_to_all_again(store: CaseStore, answer: str) -> None:
     store.put(new("a", 3))

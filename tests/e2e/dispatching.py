@@ -17,7 +17,7 @@ from escalation.case import NewCase
 from escalation.channels import WebhookChannel
 from escalation.desk import Desk
 from escalation.dispatcher import Dispatcher
-from escalation.ladder import Rung
+from escalation.ladder import Ladders, Rung
 from escalation.spool import Spool
 from escalation.sqlite import SqliteCaseStore
 
@@ -35,7 +35,7 @@ async def main(data: Path, url: str, secret: str, epoch: float, count: int) -> N
     desk = Desk(SqliteCaseStore(data / "cases.db"), Spool(data / "spool"), lambda: dispatcher.wake())
     async with httpx.AsyncClient(trust_env=False) as client:
         channels = {"hook": WebhookChannel(url, secret, client)}
-        dispatcher = Dispatcher(desk, channels, [Rung(0.0, ("hook",))], redact, now)
+        dispatcher = Dispatcher(desk, channels, Ladders([Rung(0.0, ("hook",))]), redact, now)
         async with asyncio.TaskGroup() as loops:
             loops.create_task(dispatcher.run())
             loops.create_task(drain(desk))

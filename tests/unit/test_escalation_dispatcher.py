@@ -14,7 +14,7 @@ from escalation.channels import ChannelError, Notice
 from escalation.delivery import ATTEMPTS, WITHHELD
 from escalation.desk import Desk
 from escalation.dispatcher import AT_ONCE, LEASE, Dispatcher, Told
-from escalation.ladder import LONGEST_SILENCE, Rung
+from escalation.ladder import LONGEST_SILENCE, Ladders, Rung
 from escalation.spool import Spool
 from escalation.sqlite import SqliteCaseStore
 
@@ -66,7 +66,7 @@ class Office:
         return Dispatcher(
             self.desk,
             self.channels,
-            self.rungs,
+            Ladders(self.rungs),
             self.redact,
             lambda: self.now,
             public_url="https://g.example",

@@ -236,7 +236,7 @@ OVERRIDE = """overrides:
 """
 CARD = rule(
     'direction: inbound, signal: acute_distress, severity: ">=2"',
-    "action: replace, response: card, help: [suicide_crisis], case: {deadline: 1h}",
+    "action: replace, response: card, help: [suicide_crisis], case: {deadline: 1h, priority: urgent}",
 )
 
 
@@ -248,11 +248,37 @@ def test_an_override_is_stricter_for_its_people_and_leaves_the_others_as_they_ar
     assert [c.deadline for c in decide(policy, minor[0], adult).cases] == [3600.0]
 
 
+def test_two_rules_for_one_case_give_it_the_stricter_of_each(tmp_path: Path) -> None:
+    then = "action: steer, steer: watch, case: {deadline: %s}"
+    when = "direction: inbound, signal: acute_distress, severity: '>=2'"
+    text = rule(when, then % "10m") + rule(when, then % "1h, priority: urgent, ladder: night", id="r2").removeprefix(
+        "rules:\n"
+    )
+    [draft] = decide(load([pack(tmp_path, rules=text)]), (Found("d", (SAD,)),), View("inbound")).cases
+    assert (draft.deadline, draft.priority, draft.ladder) == (600.0, "urgent", "night")
+
+
+@pytest.mark.parametrize(
+    ("case", "what"),
+    [
+        ("{deadline: 8d}", "at most 7d"),
+        ("{deadline: 0s}", "at most 7d"),
+        ("{deadline: 1h, priority: normal}", "unknown priority normal; "),
+        ("{deadline: 1h, ladder: 'Night shift'}", "ladder names one of the operator's ladders"),
+        ("{deadline: 1h, ladders: night}", "unknown key ladders; did you mean ladder?"),
+    ],
+)
+def test_a_case_that_cannot_be_is_refused_at_its_place(tmp_path: Path, case: str, what: str) -> None:
+    text = rule("direction: inbound, signal: acute_distress", f"action: steer, steer: watch, case: {case}")
+    assert any(what in line and "rules.yaml:5:" in line for line in problems(pack(tmp_path, rules=text)))
+
+
 @pytest.mark.parametrize(
     ("then", "what"),
     [
         ("action: steer, steer: watch, response: '', help: [], case: {deadline: 1h}", "steer instead of replace"),
         ("case: {deadline: 2h}", "120 min instead of 60"),
+        ("case: {priority: high}", "no longer urgent priority"),
         ("help: [child_youth]", "help is missing: suicide_crisis"),
     ],
 )

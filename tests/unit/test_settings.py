@@ -140,6 +140,21 @@ def test_a_ladder_that_would_not_reach_anybody_stops_the_start(file: Path, ladde
     assert any(line.startswith(expected) for line in problems(file))
 
 
+@pytest.mark.parametrize(
+    ("ladders", "expected"),
+    [
+        ("{abuse: [{after: 0s, notify: [tem]}]}", "unknown channel 'tem'; did you mean team?"),
+        ("{abuse: []}", "write at least one item"),
+        ("{abuse: [{after: 5m, notify: [team]}, {after: 1m, notify: [team]}]}", "not later than the step before it"),
+    ],
+)
+def test_a_named_ladder_is_held_to_the_same(file: Path, ladders: str, expected: str) -> None:
+    file.write_text(
+        f'upstream: {UPSTREAM}\nescalation:\n  channels:\n    team: {{kind: apprise, url: "slack://a"}}\n  ladders: {ladders}\n'
+    )
+    assert any(line.startswith("5:") and expected in line for line in problems(file))
+
+
 def test_all_problems_are_told_at_once_in_the_order_of_the_file(file: Path) -> None:
     file.write_text("mode: watch\nupstream: x\nfoo: 1\n")
     lines = problems(file, {"GUARDRAIL_LIMITS__MESSAGES": "many"}, listen="nowhere")
