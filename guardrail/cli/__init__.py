@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 
 import guardrail.cli.cases as cases
+import guardrail.cli.evaluating as evaluating
 import guardrail.cli.init as init
 import guardrail.cli.inspecting as inspecting
 import guardrail.cli.journal as journal
@@ -14,7 +15,7 @@ import guardrail.cli.resources as resources
 import guardrail.cli.serve as serve
 from guardrail import __version__
 
-COMMANDS = (serve, inspecting, init, policy, resources, cases, journal)
+COMMANDS = (serve, inspecting, init, policy, evaluating, resources, cases, journal)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -34,7 +34,7 @@ CORE_MAY_IMPORT = frozenset(
 )
 """Nothing here can tell the time, make an id, or reach a disk, a socket or another thread."""
 
-PURE = ("dialects", "detectors", "resources", "policy")
+PURE = ("dialects", "detectors", "resources", "policy", "evaluation")
 EDGE = ("server", "store", "journal", "metrics", "cli", "logs", "redact", "guard")
 HEAVY = frozenset(("torch", "transformers"))
 RAW_TASKS = {"guardrail/server/tasks.py": {"create_task"}, "escalation/desk.py": {"ensure_future"}}
