@@ -4,6 +4,7 @@
 # make chaos  a thousand conversations while the proxy is killed, the webhook has moods and the disk fills: docs/chaos.md
 # make interop  clients, model servers and a chat page that others wrote, through the proxy: docs/interop.md
 # make bench  what the proxy costs, beside a bare pass-through (docs/benchmarks.md; make bench-beside: another's)
+# make corpus-check  every line of the corpus: format, spans, doubles, what may not stand there (corpus/README.md)
 # make dev    .venv with the guardrail command in it, for working on it
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -11,7 +12,7 @@ VENV := .venv/bin
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: demo test lint bench bench-beside fuzz chaos interop dev lock clean
+.PHONY: demo test lint bench bench-beside fuzz chaos interop corpus-check dev lock clean
 
 demo:
 	@$(PYTHON) tools/bootstrap.py
@@ -23,7 +24,7 @@ test: lint
 lint: dev
 	$(VENV)/ruff check .
 	$(VENV)/ruff format --check .
-	$(VENV)/mypy -p guardrail -p escalation -p demo -p bench
+	$(VENV)/mypy -p guardrail -p escalation -p demo -p bench -p corpus
 	$(VENV)/mypy tools/bootstrap.py tools/pipwheel.py tools/lock.py
 
 bench: dev
@@ -44,6 +45,9 @@ chaos: dev
 interop: dev
 	$(VENV)/python -m tests.interop.prepare
 	$(VENV)/python -m pytest -q -o python_files='check_*.py' tests/interop $(ARGS)
+
+corpus-check: dev
+	$(VENV)/python -m corpus.check
 
 dev:
 	@$(PYTHON) tools/bootstrap.py --dev

@@ -130,7 +130,23 @@ JSON: st.SearchStrategy[Any] = st.recursive(
     max_leaves=8,
 )
 KEYS = st.sampled_from(
-    ["family", "text", "turns", "is", "near", "spans", "lang", "age", "crisis", "severity", "context", "role", "split", "veiled", "label"]
+    [
+        "family",
+        "text",
+        "turns",
+        "is",
+        "near",
+        "spans",
+        "lang",
+        "age",
+        "crisis",
+        "severity",
+        "context",
+        "role",
+        "split",
+        "veiled",
+        "label",
+    ]
 )
 
 

@@ -45,7 +45,7 @@ SPEAKING = ("guardrail/cli/",)
 UNFINISHED = re.compile(r"\b(?:" + "|".join(("TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK")) + r")\b")
 ONE_MACHINE = re.compile(r"(?<![\w.])/(?:home|root|Users)/[\w.]+")
 TRACKER = re.compile(r"\b(?:issue|ticket|fixes|closes|see) #\d+", re.IGNORECASE)
-WRITTEN = (*PACKAGES, "policies", "demo", "bench", "tools", "docs", "tests")
+WRITTEN = (*PACKAGES, "policies", "demo", "bench", "corpus", "tools", "docs", "tests")
 
 
 def sources(*folders: str) -> list[str]:

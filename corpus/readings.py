@@ -1,0 +1,82 @@
+"""Blind readings: every item is graded by its writer and, without their label, by another reader.
+
+``readings/<direction>/<lang>/<name>.jsonl`` has one line an item: its ``id``, what the ``writer`` and the ``reader``
+said it is, and a ``third`` reader where there was one. What the corpus' line says is what was settled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+import msgspec
+
+from corpus.files import ROOT, files
+from guardrail.core.model import CATEGORIES, OUTBOUND_SIGNALS
+from guardrail.evaluation.items import DANGER, Item
+from guardrail.evaluation.statistics import kappa
+
+Grades = dict[str, int]
+
+
+class Reading(msgspec.Struct, omit_defaults=True, forbid_unknown_fields=True):
+    """What readers said of one item, each without seeing the others."""
+
+    id: str
+    writer: Grades
+    reader: Grades
+    third: Grades | None = None
+
+
+def load(root: Path = ROOT) -> dict[str, Reading]:
+    """By item id. Raises ``msgspec.DecodeError``."""
+    found = {}
+    for path in sorted((root / "readings").glob("*/*/*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            reading = msgspec.json.decode(line, type=Reading)
+            found[reading.id] = reading
+    return found
+
+
+class Agreement(msgspec.Struct, frozen=True):
+    """Of one signal: items either reader saw it in, weighted kappa of the grades over all items, and how many were
+    danger to one and not to the other."""
+
+    signal: str
+    items: int
+    kappa: float
+    apart: int
+
+
+def agreement(readings: Iterable[Reading], signals: Iterable[str]) -> list[Agreement]:
+    """Writer and reader, signal by signal; ``any`` is the gravest of all."""
+    both = [(r.writer, r.reader) for r in readings]
+    found = [_agreement("any", [(max(a.values(), default=0), max(b.values(), default=0)) for a, b in both])]
+    for signal in signals:
+        pairs = [(a.get(signal, 0), b.get(signal, 0)) for a, b in both]
+        if any(a or b for a, b in pairs):
+            found.append(_agreement(signal, pairs))
+    return found
+
+
+def _agreement(signal: str, pairs: list[tuple[int, int]]) -> Agreement:
+    seen = sum(bool(a or b) for a, b in pairs)
+    apart = sum((a >= DANGER) != (b >= DANGER) for a, b in pairs)
+    return Agreement(signal, seen, kappa(pairs), apart)
+
+
+def signals(direction: str) -> tuple[str, ...]:
+    return CATEGORIES if direction == "inbound" else OUTBOUND_SIGNALS
+
+
+def unread(items: Iterable[Item], readings: Mapping[str, Reading]) -> list[Item]:
+    """Items nobody but the writer has read; an item whose words were changed counts as unread."""
+    return [item for item in items if item.id not in readings]
+
+
+def path_of(item: Item, root: Path = ROOT) -> Path:
+    """Where an item's reading belongs."""
+    return root / "readings" / item.place.rpartition(":")[0]
+
+
+__all__ = ["Agreement", "Reading", "agreement", "files", "load", "path_of", "signals", "unread"]
