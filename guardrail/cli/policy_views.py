@@ -84,7 +84,7 @@ def run_explain(arguments: argparse.Namespace) -> int:
 
 
 def run_diff(arguments: argparse.Namespace) -> int:
-    from guardrail.policy.difference import differences, lines, moved
+    from guardrail.policy.difference import differences, expectations, lines, moved
     from guardrail.policy.proving import Seen
     from guardrail.policy.vignettes import read_vignettes
 
@@ -93,7 +93,11 @@ def run_diff(arguments: argparse.Namespace) -> int:
     except CannotRead as error:
         return fail(error.problems)
     changes = list(differences(before.policy, after.policy))
-    changes += moved(before.policy, after.policy, read_vignettes(after.packs, []), Seen(detectors()))
+    old, new = (read_vignettes(packs.packs, []) for packs in (before, after))
+    changes += expectations(old, new) if old and new else ()
+    kept = {vignette.id for vignette in new}
+    vignettes = [*new, *(vignette for vignette in old if vignette.id not in kept)]
+    changes += moved(before.policy, after.policy, vignettes, Seen(detectors()))
     if arguments.json:
         say_json({"before": before.policy.hash, "after": after.policy.hash, "changes": changes})
     else:
