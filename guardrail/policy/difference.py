@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -19,7 +19,7 @@ from guardrail.policy.milder import (
 )
 from guardrail.policy.phrases import ACTIONS, describe, describe_composite, span, then
 from guardrail.policy.proving import Seen, verdicts
-from guardrail.policy.vignettes import Vignette
+from guardrail.policy.vignettes import Vignette, listed
 
 T = TypeVar("T")
 
@@ -94,8 +94,15 @@ def expectations(before: Sequence[Vignette], after: Sequence[Vignette]) -> Itera
                 yield Change("vignette", vignette.id, what, _asked(turn.expect), _asked(expect), milder)
 
 
-def _asked(expect: Mapping[str, object]) -> str:
-    return "expects " + ", ".join(f"{key} {value}" for key, value in expect.items()) if expect else ""
+def _asked(expect: Mapping[str, Any]) -> str:
+    """What a vignette's turn expects, as it is written; empty where that is nothing."""
+    said = {**expect, **{f"reply {key}": value for key, value in dict(expect.get("reply", {})).items()}}
+    parts = (f"{key} {_written(value)}" for key, value in said.items() if key != "reply")
+    return f"expects {', '.join(parts)}" if said else ""
+
+
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else " or ".join(map(str, listed(value)))
 
 
 def _effect(verdict: Verdict) -> str:
