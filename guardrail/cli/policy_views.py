@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import datetime
 import sys
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
+from zoneinfo import ZoneInfo
 
 import msgspec
 
-from guardrail.cli.common import add_config, add_json
-from guardrail.cli.inspecting import AUDIENCES, LONGEST_LINE
+from guardrail.cli.common import add_config, add_json, settings_of
+from guardrail.cli.inspecting import AUDIENCES
 from guardrail.cli.output import fail, say, say_json
 from guardrail.cli.policy_packs import CannotRead, add_packs, compiled, detectors
-from guardrail.core.model import Context, Direction, Found, Message, Role, Signal
-from guardrail.policy.simulate import Recorded
+from guardrail.settings import SettingsError
 
 
 def add_to(verbs: Any) -> None:
@@ -40,6 +38,9 @@ def add_to(verbs: Any) -> None:
         "--against", metavar="PACK", action="append", help="what it is compared with (default: the configured packs)"
     )
     simulate.add_argument("--examples", type=int, default=10, metavar="N", help="turns to list (default 10)")
+    simulate.add_argument(
+        "--timezone", metavar="ZONE", help="what policies mean by a time of day (default: the configured timezone)"
+    )
     simulate.set_defaults(run=run_simulate)
     add_packs(simulate)
     hazards = verbs.add_parser("hazards", help="the hazard log: hazard, control, rule, vignettes")
@@ -83,7 +84,7 @@ def run_explain(arguments: argparse.Namespace) -> int:
 
 
 def run_diff(arguments: argparse.Namespace) -> int:
-    from guardrail.policy.difference import differences, lines, moved
+    from guardrail.policy.difference import differences, expectations, lines, moved
     from guardrail.policy.proving import Seen
     from guardrail.policy.vignettes import read_vignettes
 
@@ -92,7 +93,11 @@ def run_diff(arguments: argparse.Namespace) -> int:
     except CannotRead as error:
         return fail(error.problems)
     changes = list(differences(before.policy, after.policy))
-    changes += moved(before.policy, after.policy, read_vignettes(after.packs, []), Seen(detectors()))
+    old, new = (read_vignettes(packs.packs, []) for packs in (before, after))
+    changes += expectations(old, new) if old and new else ()
+    kept = {vignette.id for vignette in new}
+    vignettes = [*new, *(vignette for vignette in old if vignette.id not in kept)]
+    changes += moved(before.policy, after.policy, vignettes, Seen(detectors()))
     if arguments.json:
         say_json({"before": before.policy.hash, "after": after.policy.hash, "changes": changes})
     else:
@@ -104,7 +109,8 @@ def run_diff(arguments: argparse.Namespace) -> int:
 
 
 def run_simulate(arguments: argparse.Namespace) -> int:
-    from guardrail.policy.simulate import lines, simulate
+    from guardrail.cli.recorded import Reading
+    from guardrail.policy.simulate import caveats, lines, simulate
 
     if not arguments.packs:
         return fail("name the packs to try; what they are compared with is --against, or the configured packs")
@@ -113,86 +119,38 @@ def run_simulate(arguments: argparse.Namespace) -> int:
         named, arguments.packs = arguments.packs, []
         before = compiled(arguments, arguments.against or ())
         arguments.packs = named
-        recorded = list(_recorded(Path(arguments.on)))
+        zone = _zone(arguments)
+        reading = Reading(Path(arguments.on), zone)
+        found = simulate(before.policy, after.policy, reading.turns())
     except CannotRead as error:
         return fail(error.problems)
-    found = simulate(before.policy, after.policy, recorded)
     if arguments.json:
-        say_json({"before": before.policy.name, "after": after.policy.name, **msgspec.to_builtins(found)})
+        about = {"before": before.policy.name, "after": after.policy.name, "timezone": zone.key}
+        unread = {"unreadable": reading.unreadable, "unreadable_at": reading.places}
+        warnings = [*reading.caveats(), *caveats(found)]
+        say_json({**about, **msgspec.to_builtins(found), **unread, "warnings": warnings})
     else:
-        say(f"{after.policy.name} instead of {before.policy.name}:")
+        say(f"{after.policy.name} instead of {before.policy.name}, times of day in {zone.key}:")
+        for what in reading.caveats():
+            say(f"WARNING: {what}")
         for line in lines(found, arguments.examples):
             say(line)
     return 0
 
 
-def _recorded(path: Path) -> Iterator[Recorded]:
-    """Turns of a data folder's journal, or of a file with a conversation a line."""
-    if path.is_dir():
-        yield from _of_journal(path)
-        return
-    try:
-        with path.open("rb") as source:
-            yield from _of_lines(path, source)
-    except OSError as error:
-        raise CannotRead([f"{path}: cannot be read ({(error.strerror or 'error').lower()})"], 2) from error
+def _zone(arguments: argparse.Namespace) -> ZoneInfo:
+    """The operator's time zone. Raises ``CannotRead``."""
+    from guardrail.settings_types import timezone
 
-
-def _of_journal(folder: Path) -> Iterator[Recorded]:
-    from guardrail.journal import records
-
-    if not (folder / "journal").is_dir():
-        raise CannotRead([f"{folder / 'journal'}: there is none; name a proxy's data folder"], 2)
-    for record in records(folder, ("verdict",)):
-        signals = msgspec.convert(record.get("signals", []), tuple[Signal, ...])
-        yield Recorded(
-            f"{record['exchange']} {record['direction']}",
-            str(record["conversation"]),
-            datetime.datetime.fromisoformat(record["at"]).timestamp(),
-            record["direction"],
-            (Found("recorded", signals),),
-            record.get("locale") or "en",
-            record.get("country") or None,
-            record.get("audience", "unknown"),
-        )
-
-
-class _Row(msgspec.Struct):
-    """A conversation: ``messages`` with roles and contents, or one ``text`` and its ``direction``."""
-
-    id: str | int = ""
-    text: str = ""
-    direction: Direction = "inbound"
-    messages: list[dict[str, Any]] = []
-    locale: str | None = None
-    audience: str = "unknown"
-    country: str | None = None
-
-
-def _of_lines(path: Path, source: BinaryIO) -> Iterator[Recorded]:
-    look = detectors()
-    number = 0
-    while line := source.readline(LONGEST_LINE + 1):
-        number += 1
-        if not line.strip():
-            continue
+    if arguments.timezone is not None:
         try:
-            row = msgspec.json.decode(line, type=_Row)
-        except msgspec.MsgspecError as error:
-            raise CannotRead([f"{path}:{number}:1: is no conversation ({error}); correct it"], 2) from error
-        name = str(row.id or number)
-        turns = [(m.get("role"), str(m.get("content", ""))) for m in row.messages]
-        turns = turns or [("user" if row.direction == "inbound" else "assistant", row.text)]
-        history: tuple[Message, ...] = ()
-        for i, (role, text) in enumerate(turns):
-            if role not in ("user", "assistant"):
-                continue
-            direction: Direction = "inbound" if role == "user" else "outbound"
-            seen = tuple(look(text, Context(direction, history, row.locale)))
-            history = (*history, Message(cast("Role", role), text))
-            at = number * 1e6 + i * 60.0
-            audience = cast("Any", row.audience if row.audience in AUDIENCES else "unknown")
-            yield Recorded(f"{name} turn {i + 1}", name, at, direction, seen, row.locale or "en", row.country, audience)
+            return ZoneInfo(timezone(arguments.timezone))
+        except ValueError as error:
+            raise CannotRead([f"--timezone {arguments.timezone}: {error}"], 2) from error
+    try:
+        return ZoneInfo(settings_of(arguments).timezone)
+    except SettingsError as error:
+        raise CannotRead(error.problems, 2) from error
 
 
 def run_hazards(arguments: argparse.Namespace) -> int:

@@ -79,7 +79,11 @@ class Verdict(msgspec.Struct, frozen=True):
     locale: str = ""
     country: str = ""
     audience: Audience = "unknown"
-    """As the decision knew them: what is needed to decide again under another policy."""
+    grades: tuple[int, ...] = ()
+    """The severity that detectors gave each of ``signals``, before composites moved it."""
+    cues: tuple[str, ...] = ()
+    prefers: tuple[str, ...] = ()
+    """As the decision knew them, cues by their names only: what is needed to decide again under another policy."""
 
 
 def effect_of(verdict: Verdict) -> tuple[object, ...]:
@@ -101,10 +105,17 @@ def severity_of(signals: Sequence[Signal], direction: Direction) -> int:
     return max((s.severity for s in signals if s.name in graded), default=0)
 
 
-def decide(policy: Policy, findings: Sequence[Finding], view: View, weighed: Sequence[Step] = ()) -> Verdict:
+def decide(
+    policy: Policy,
+    findings: Sequence[Finding],
+    view: View,
+    weighed: Sequence[Step] = (),
+    grades: tuple[int, ...] | None = None,
+) -> Verdict:
     """The verdict on one turn. Total: any findings, any view, always an answer.
 
-    ``weighed``: what composites have done to the findings, for the trail.
+    ``weighed``: what composites have done to the findings, for the trail. ``grades``: the severity of each signal
+    before that; ``None``: as it is.
     """
     signals = tuple(s for f in findings if not isinstance(f, Failed) for s in f.signals)
     failures = tuple(f for f in findings if isinstance(f, Failed))
@@ -123,7 +134,8 @@ def decide(policy: Policy, findings: Sequence[Finding], view: View, weighed: Seq
         trail.append(Step(rule="on_failure.store", fired=True, why="the conversation store did not answer"))
     if not fired and not signals and not failures:
         return _nothing(policy.name, policy.hash, policy.signed_by, view.direction, granularity(view.trajectory))
-    return _combine(policy, signals, failures, fired, trail, view)
+    grades = tuple(int(s.severity) for s in signals) if grades is None else grades
+    return _combine(policy, signals, failures, fired, trail, view, grades)
 
 
 @functools.lru_cache(maxsize=64)
@@ -172,6 +184,7 @@ def _combine(
     fired: list[tuple[Rule, Signal | None]],
     trail: list[Step],
     view: View,
+    grades: tuple[int, ...],
 ) -> Verdict:
     severity = severity_of(signals, view.direction)
     ranked = sorted(fired, key=_strength, reverse=True)
@@ -226,6 +239,9 @@ def _combine(
         locale=view.locale,
         country=view.country or "",
         audience=view.audience,
+        grades=grades,
+        cues=tuple(name for name, _ in view.around.cues),
+        prefers=view.around.prefers,
     )
 
 

@@ -84,17 +84,18 @@ def judge(
         )
 
     steps: tuple[Step, ...] = ()
+    grades = tuple(int(s.severity) for s in seen)
     if policy.composites and seen:
         findings, steps = weigh(policy.composites, findings, view_of(rested.trajectory, rested.drift))
         seen = _signals(findings)
     if not inbound:
         drift = drifted(state.drift, _worst(seen))
         view = view_of(rested.trajectory, drift)
-        verdict = decide(policy, findings, view, steps)
+        verdict = decide(policy, findings, view, steps, grades)
         return Judged(verdict, msgspec.structs.replace(state, drift=drift), view=view)
     trajectory = advance(rested.trajectory, severity_of(seen, direction), now) if spoken else rested.trajectory
     view = view_of(trajectory, rested.drift)
-    return _remember(policy, decide(policy, findings, view, steps), rested, view, seen)
+    return _remember(policy, decide(policy, findings, view, steps, grades), rested, view, seen)
 
 
 def _signals(findings: Sequence[Finding]) -> tuple[Signal, ...]:

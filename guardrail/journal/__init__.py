@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from guardrail.journal.kinds import KINDS, RecordRefused, verdict_fields, word
 from guardrail.journal.segments import JournalInUse
-from guardrail.journal.verify import Problem, Report, records, verify
+from guardrail.journal.verify import Problem, Report, verify
 from guardrail.journal.writer import Health, Journal, JournalError
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "Problem",
     "RecordRefused",
     "Report",
-    "records",
     "verdict_fields",
     "verify",
     "word",

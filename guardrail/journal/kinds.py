@@ -33,6 +33,7 @@ _CASE = (
 _VERDICT = (
     "direction", "severity", "action", "actions", "category", "subject", "rule", "response", "steer", "resources",
     "granularity", "signals", "trail", "failures", "cases", "enacted", "shortened", "locale", "country", "audience",
+    "grades", "cues", "prefers",
 )  # fmt: skip
 
 _EVERY = ("policy", "policy_hash", "signed_by")
@@ -107,6 +108,9 @@ def verdict_fields(verdict: Verdict, *, exchange: str, conversation: str, enacte
 
     Always fit to be written: a flood of matches is cut to the first 200 signals and steps with 20 spans each, and
     ``shortened`` says so. The record of a decision must not be lost because somebody wrote too much.
+
+    ``grades`` are the severities before composites, one for each of ``signals``: a replay weighs them anew. They,
+    ``cues`` and ``prefers`` (names only) stand there when they are empty too, so that nobody has to guess.
     """
     fields: dict[str, object] = {
         "exchange": word(exchange),
@@ -122,6 +126,9 @@ def verdict_fields(verdict: Verdict, *, exchange: str, conversation: str, enacte
         "audience": verdict.audience,
         "granularity": verdict.granularity,
         "enacted": enacted,
+        "grades": verdict.grades[:MAX_TRAIL],
+        "cues": _words(verdict.cues),
+        "prefers": _words(verdict.prefers),
     }
     optional = {
         "signed_by": word(verdict.signed_by),

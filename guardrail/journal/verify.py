@@ -7,9 +7,9 @@ keep the last mac of a report in another place.
 from __future__ import annotations
 
 import fcntl
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
 
@@ -172,17 +172,3 @@ def _is_written(folder: Path) -> bool:
     except BlockingIOError:
         return True
     return False
-
-
-def records(folder: Path, kinds: Collection[str]) -> Iterator[dict[str, Any]]:
-    """The records of some kinds, in their order, as they lie on the disk: whether they are whole ``verify`` says.
-
-    A line that cannot be read is left out.
-    """
-    for _, _, line in _lines(segments_of(folder)):
-        try:
-            record = msgspec.json.decode(line)
-        except msgspec.DecodeError:
-            continue
-        if isinstance(record, dict) and record.get("kind") in kinds:
-            yield record

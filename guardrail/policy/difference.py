@@ -3,16 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from guardrail.core.decide import Verdict, effect_of
 from guardrail.core.rules import Policy
-from guardrail.policy.overrides import loosened
+from guardrail.policy.milder import (
+    milder_composite,
+    milder_expectation,
+    milder_rule,
+    milder_text,
+    milder_then,
+    milder_verdict,
+)
 from guardrail.policy.phrases import ACTIONS, describe, describe_composite, span, then
 from guardrail.policy.proving import Seen, verdicts
-from guardrail.policy.vignettes import Vignette
+from guardrail.policy.vignettes import Vignette, listed
 
 T = TypeVar("T")
 
@@ -32,21 +39,22 @@ def differences(before: Policy, after: Policy) -> Iterator[Change]:
     """Every rule, composite, text and answer to a failure that was added, removed or changed."""
     old, new = ({rule.id: rule for rule in policy.rules} for policy in (before, after))
     for name, a, b in _pairs(old, new):
-        milder = tuple(loosened(a.then, b.then)) if a and b else ("the rule is gone",) if a else ()
+        milder = tuple(milder_rule(a, b)) if a and b else ("the rule is gone",) if a else ()
         if a != b:
             yield _change("rule", name, describe(a) if a else None, describe(b) if b else None, milder)
     weighed = ({c.id: c for c in policy.composites} for policy in (before, after))
     for name, c, d in _pairs(*weighed):
         if c != d:
-            yield _change("composite", name, describe_composite(c) if c else None, describe_composite(d) if d else None)
+            said = (describe_composite(c) if c else None, describe_composite(d) if d else None)
+            yield _change("composite", name, *said, tuple(milder_composite(c, d)))
     for part in before.on_failure.__struct_fields__:
         e, f = getattr(before.on_failure, part), getattr(after.on_failure, part)
         if e != f:
-            yield _change("failure", part, then(e), then(f), tuple(loosened(e, f)))
+            yield _change("failure", part, then(e), then(f), tuple(milder_then(e, f)))
     for locale, texts, others in _pairs(before.responses, after.responses):
         for name, g, h in _pairs(texts or {}, others or {}):
             if g != h:
-                yield _change("response", f"{name} ({locale})", g, h)
+                yield _change("response", f"{name} ({locale})", g, h, tuple(milder_text(g, h, locale)))
     for name, g, h in _pairs(before.guidance, after.guidance):
         if g != h:
             yield _change("guidance", name, g, h)
@@ -69,7 +77,32 @@ def moved(before: Policy, after: Policy, vignettes: Sequence[Vignette], seen: Se
         for i, ((turn, a), (_, b)) in enumerate(pairs):
             if effect_of(a.verdict) != effect_of(b.verdict):
                 what = f"turn {i + 1}: {turn.text}"
-                yield Change("vignette", vignette.id, what, _effect(a.verdict), _effect(b.verdict))
+                milder = tuple(milder_verdict(a.verdict, b.verdict))
+                yield Change("vignette", vignette.id, what, _effect(a.verdict), _effect(b.verdict), milder)
+
+
+def expectations(before: Sequence[Vignette], after: Sequence[Vignette]) -> Iterator[Change]:
+    """Vignettes that ask for less than they did: what a policy need no longer do is soon not done."""
+    now = {vignette.id: vignette for vignette in after}
+    for vignette in before:
+        other = now.get(vignette.id)
+        turns = other.turns if other else ()
+        for i, turn in enumerate(vignette.turns):
+            expect = turns[i].expect if i < len(turns) else {}
+            if milder := tuple(milder_expectation(turn.expect, expect)):
+                what = f"turn {i + 1} asks for less" if other else f"is gone, with turn {i + 1}"
+                yield Change("vignette", vignette.id, what, _asked(turn.expect), _asked(expect), milder)
+
+
+def _asked(expect: Mapping[str, Any]) -> str:
+    """What a vignette's turn expects, as it is written; empty where that is nothing."""
+    said = {**expect, **{f"reply {key}": value for key, value in dict(expect.get("reply", {})).items()}}
+    parts = (f"{key} {_written(value)}" for key, value in said.items() if key != "reply")
+    return f"expects {', '.join(parts)}" if said else ""
+
+
+def _written(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else " or ".join(map(str, listed(value)))
 
 
 def _effect(verdict: Verdict) -> str:

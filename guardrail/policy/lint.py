@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
-from guardrail.core.rules import When
+from guardrail.core.rules import Composite, Then, When
 from guardrail.policy.compile import Compiled, compile_packs, uses_handover
-from guardrail.policy.overrides import loosened
+from guardrail.policy.milder import milder_composite, milder_rule, milder_then
 from guardrail.policy.proving import Look, run
+from guardrail.policy.rules import read_composites, read_then
 from guardrail.policy.signing import ANYBODY, Trust
-from guardrail.policy.source import Pack, PolicyError
+from guardrail.policy.source import Pack, PolicyError, Problems
 from guardrail.policy.vignettes import Vignette, read_vignettes
 from guardrail.policy.wording import hard, unsafe
 
@@ -94,12 +95,46 @@ def _warnings(compiled: Compiled, today: datetime.date) -> list[str]:
 
 
 def _milder(compiled: Compiled) -> list[str]:
-    """Rules of a later pack that do less than the ones they stand in for."""
-    return [
-        f"{compiled.where(after)}: {after.id} is milder than in an earlier pack: {what}; be sure that is meant"
+    """Rules, composites and answers to failures of a later pack that do less than what they stand in for."""
+    found = [
+        (compiled.where(after), after.id, what)
         for before, after in compiled.replaced
-        for what in loosened(before.then, after.then)
+        for what in milder_rule(before, after)
     ]
+    for place, name, whats in (*_lowering(compiled.packs), *_failing(compiled.packs)):
+        found += [(place, name, what) for what in whats]
+    return [
+        f"{place}: {name} is milder than in an earlier pack: {what}; be sure that is meant"
+        for place, name, what in found
+    ]
+
+
+Milder = tuple[str, str, list[str]]
+"""Place, name, and in what it is milder."""
+
+
+def _lowering(packs: Sequence[Pack]) -> Iterator[Milder]:
+    """Composites of later packs: one that was not there before may lower what an earlier pack grades."""
+    known: dict[str, Composite] = {}
+    for n, pack in enumerate(packs):
+        for source in pack.files:
+            for composite, at in read_composites(source, Problems()):
+                if n and (whats := list(milder_composite(known.get(composite.id), composite))):
+                    yield source.place(*at), composite.id, whats
+                known[composite.id] = composite
+
+
+def _failing(packs: Sequence[Pack]) -> Iterator[Milder]:
+    """Answers to failures that later packs put in the place of earlier ones."""
+    known: dict[str, Then] = {}
+    for pack in packs:
+        for source in pack.files:
+            for part, raw in source.tree.get("on_failure", {}).items():
+                at = ("on_failure", part)
+                answer = read_then(source, Problems(), at, raw)
+                if part in known and (whats := list(milder_then(known[part], answer))):
+                    yield source.place(*at), f"the answer to a failed {part}", whats
+                known[part] = answer
 
 
 def _untranslated(compiled: Compiled) -> list[str]:

@@ -17,8 +17,8 @@ ACTIONS = {
     "replace": "the reply is replaced",
     "handoff": "a human takes over",
 }
-_WHO = {"adult": "an adult", "minor": "a minor", "unknown": "somebody of unknown age"}
-_ABOUT = {"self": "themselves", "other": "somebody else", "child": "a child"}
+WHO = {"adult": "an adult", "minor": "a minor", "unknown": "somebody of unknown age"}
+ABOUT = {"self": "themselves", "other": "somebody else", "child": "a child"}
 
 
 def describe(rule: Rule) -> str:
@@ -34,8 +34,8 @@ def describe_composite(composite: Composite) -> str:
 
 def when(condition: When) -> str:
     """The condition, as the second half of ``When …``."""
-    who = _any([_WHO[name] for name in condition.audience]) if condition.audience else "somebody"
-    shown = _any([name.replace("_", " ") for name in condition.signals])
+    who = any_of([WHO[name] for name in condition.audience]) if condition.audience else "somebody"
+    shown = any_of([name.replace("_", " ") for name in condition.signals])
     if condition.direction == "inbound":
         begin = f"{who} shows {shown}" if shown else f"{who} writes"
     else:
@@ -49,10 +49,10 @@ def conditions(condition: When) -> Iterator[str]:
     if (low, high) != (0, 4):
         yield f"severity {grades(low, high)}"
     if condition.subject:
-        yield f"about {_any([_ABOUT[name] for name in condition.subject])}"
+        yield f"about {any_of([ABOUT[name] for name in condition.subject])}"
     for name in ("detail", "frame", "time", "locale", "country"):
         if found := getattr(condition, name):
-            yield f"{name} {_any([value.replace('_', ' ') for value in found])}"
+            yield f"{name} {any_of([value.replace('_', ' ') for value in found])}"
     if condition.latch != (0, 4):
         yield f"in a conversation latched at {grades(*condition.latch)}"
     if condition.level != (0.0, 4.0):
@@ -73,7 +73,7 @@ def _more(condition: When) -> Iterator[str]:
     if more.peak != (0, 4):
         yield f"the gravest so far was {grades(*more.peak)}"
     if more.trend:
-        yield f"the course is {_any(list(more.trend))}"
+        yield f"the course is {any_of(list(more.trend))}"
     if more.quiet:
         yield f"after {more.quiet} quiet turns"
     if more.turns != (0.0, float("inf")):
@@ -86,19 +86,25 @@ def _more(condition: When) -> Iterator[str]:
     if more.repeats:
         yield f"in {more.repeats.times} turns within {span(more.repeats.within)}"
     if more.present:
-        yield f"together with {_any([name.replace('_', ' ') for name in more.present])}"
+        yield f"together with {any_of([name.replace('_', ' ') for name in more.present])}"
     if more.absent:
-        yield f"without {_any([name.replace('_', ' ') for name in more.absent])}"
+        yield f"without {any_of([name.replace('_', ' ') for name in more.absent])}"
     for name, low, high in more.cues:
         yield f"the app reads {name} from {low:g} to {high:g}"
     if more.prefers:
-        yield f"who has chosen {_any(list(more.prefers))}"
+        yield f"who has chosen {any_of(list(more.prefers))}"
 
 
 def unless(rule: Rule | Composite) -> str:
     """The exceptions, where there are some."""
-    found = [", ".join(conditions(one)) or "always" for one in rule.unless]
+    found = [exception(one) for one in rule.unless]
     return f" (unless {' or '.join(found)})" if found else ""
+
+
+def exception(condition: When) -> str:
+    """One exception: it may also be about who reads."""
+    who = [f"for {any_of([WHO[name] for name in condition.audience])}"] if condition.audience else []
+    return ", ".join([*who, *conditions(condition)])
 
 
 def then(consequence: Then) -> str:
@@ -140,5 +146,6 @@ def span(seconds: float) -> str:
     return f"{seconds:g} s"
 
 
-def _any(names: list[str]) -> str:
+def any_of(names: list[str]) -> str:
+    """``a, b or c``."""
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + f" or {names[-1]}" if names else ""

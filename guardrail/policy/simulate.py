@@ -2,23 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from math import sqrt
 
 import msgspec
 
+from guardrail.core.conditions import Around
 from guardrail.core.conversation import State
 from guardrail.core.decide import Verdict, effect_of
 from guardrail.core.model import ACTION_RANK, Audience, Direction, Finding
-from guardrail.core.rules import Policy
-from guardrail.core.turn import judge
+from guardrail.core.rules import Composite, Policy, Rule
+from guardrail.core.turn import Judged, judge
+from guardrail.policy.unjudged import Known, asking, unjudged
 
 Z = 1.959964
 """Of a 95 % interval."""
 
 
 class Recorded(msgspec.Struct, frozen=True):
-    """One judged turn: what detectors saw, and what else the decision knew. It holds no words."""
+    """One judged turn: what detectors saw, and what else the decision knew. It holds no words.
+
+    ``exchange``: the request it belongs to. ``weighed``: its grades are those after composites, because the record is
+    from before the others were kept. ``shortened``: the record holds the first signals only.
+    """
 
     id: str
     conversation: str
@@ -28,6 +34,12 @@ class Recorded(msgspec.Struct, frozen=True):
     locale: str = "en"
     country: str | None = None
     audience: Audience = "unknown"
+    exchange: str = ""
+    around: Around = Around()
+    known: Known = Known()
+    store_failed: bool = False
+    weighed: bool = False
+    shortened: bool = False
 
 
 class Moved(msgspec.Struct, frozen=True):
@@ -51,7 +63,20 @@ class Rate(msgspec.Struct, frozen=True):
     high: float
 
 
+class Unjudged(msgspec.Struct, frozen=True):
+    """A rule or composite that hangs on something a replay does not know, ``what``, in so many exchanges.
+
+    It is taken not to fire there, and an exception not to apply.
+    """
+
+    rule: str
+    what: str
+    exchanges: int
+
+
 class Simulation(msgspec.Struct, frozen=True):
+    """``weighed``: turns on which composites counted twice; ``shortened``: turns of which signals are missing."""
+
     turns: int
     conversations: int
     escalated_before: Rate
@@ -60,6 +85,9 @@ class Simulation(msgspec.Struct, frozen=True):
     newly_missed: Rate
     changed: Rate
     moved: tuple[Moved, ...]
+    unjudged: tuple[Unjudged, ...] = ()
+    weighed: int = 0
+    shortened: int = 0
 
 
 def simulate(before: Policy, after: Policy, recorded: Iterable[Recorded]) -> Simulation:
@@ -69,12 +97,20 @@ def simulate(before: Policy, after: Policy, recorded: Iterable[Recorded]) -> Sim
     turns: what depends on a course over many calm turns is judged too gravely, by both alike.
     """
     states: tuple[dict[str, State], dict[str, State]] = ({}, {})
-    turns = 0
+    asked = asking(before), asking(after)
+    lacking: dict[tuple[str, str], set[str]] = {}
+    turns = weighed = shortened = 0
     counts = [0, 0, 0, 0, 0]
     moved: list[Moved] = []
     for turn in sorted(recorded, key=lambda t: t.at):
         turns += 1
-        a, b = (_judged(policy, turn, kept) for policy, kept in zip((before, after), states, strict=True))
+        weighed += turn.weighed
+        shortened += turn.shortened
+        judged = tuple(_judged(policy, turn, kept) for policy, kept in zip((before, after), states, strict=True))
+        a, b = (one.verdict for one in judged)
+        for rules, one in zip(asked, judged, strict=True):
+            for key in _unjudged(rules, one, turn):
+                lacking.setdefault(key, set()).add(turn.exchange or turn.id)
         escalated = is_escalated(a), is_escalated(b)
         counts[0] += escalated[0]
         counts[1] += escalated[1]
@@ -83,10 +119,28 @@ def simulate(before: Policy, after: Policy, recorded: Iterable[Recorded]) -> Sim
             counts[2 + ("newly escalated", "newly missed", "changed").index(kind)] += 1
             moved.append(Moved(turn.id, kind, turn.direction, _short(a), _short(b), a.rule, b.rule))
     was, will, new, missed, changed = (rate(count, turns) for count in counts)
-    return Simulation(turns, len(states[0]), was, will, new, missed, changed, tuple(moved))
+    return Simulation(
+        turns,
+        len(states[0]),
+        was,
+        will,
+        new,
+        missed,
+        changed,
+        tuple(moved),
+        tuple(Unjudged(rule, what, len(exchanges)) for (rule, what), exchanges in lacking.items()),
+        weighed,
+        shortened,
+    )
 
 
-def _judged(policy: Policy, turn: Recorded, kept: dict[str, State]) -> Verdict:
+def _unjudged(rules: tuple[Rule | Composite, ...], judged: Judged, turn: Recorded) -> Iterator[tuple[str, str]]:
+    if rules and not turn.known.is_all and judged.view is not None:
+        verdict = judged.verdict
+        yield from unjudged(rules, verdict.signals, verdict.severity, judged.view, turn.known)
+
+
+def _judged(policy: Policy, turn: Recorded, kept: dict[str, State]) -> Judged:
     judged = judge(
         policy,
         turn.findings,
@@ -96,9 +150,11 @@ def _judged(policy: Policy, turn: Recorded, kept: dict[str, State]) -> Verdict:
         locale=turn.locale,
         country=turn.country,
         audience=turn.audience,
+        store_failed=turn.store_failed,
+        around=turn.around,
     )
     kept[turn.conversation] = judged.state
-    return judged.verdict
+    return judged
 
 
 def is_escalated(verdict: Verdict) -> bool:
@@ -128,8 +184,25 @@ def rate(count: int, of: int) -> Rate:
     return Rate(count, p, max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale))
 
 
+def caveats(found: Simulation) -> Iterator[str]:
+    """What this replay could not do, one sentence each."""
+    for one in found.unjudged:
+        yield (
+            f"{one.rule} could not be judged in {one.exchanges} exchange{'s' * (one.exchanges != 1)}: {one.what} "
+            "was not recorded; it counts as not met there"
+        )
+    if found.weighed:
+        yield (
+            f"{found.weighed} of {found.turns} turns were recorded before the journal kept grades as detectors gave "
+            "them: composites count twice there"
+        )
+    if found.shortened:
+        yield f"of {found.shortened} of {found.turns} turns only the first signals were recorded"
+
+
 def lines(found: Simulation, examples: int) -> Iterable[str]:
-    """The figures, and some of the turns behind them."""
+    """What the figures do not show, the figures, and some of the turns behind them."""
+    yield from (f"WARNING: {what}" for what in caveats(found))
     yield f"{found.turns} turns in {found.conversations} conversations"
     named: Mapping[str, Rate] = {
         "escalated before": found.escalated_before,

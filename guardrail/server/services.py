@@ -252,7 +252,7 @@ class Services:
         self.metrics.verdict(effect.verdict)
         if effect.other is not None:
             self.record_trial(effect.verdict, effect.other, exchange, conversation)
-        if effect.verdict.action == "pass" and not effect.verdict.trail:
+        if effect.verdict.action == "pass" and not effect.verdict.trail and not effect.verdict.signals:
             return  # nothing was seen and nothing done: the exchange's own record says so
         self._note(
             "verdict",

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from tests.live import TOKEN, Bot, Proxy, chatbot, proxy, until
+from tests.packs import pack, rule
 from tests.wire import openai_reply
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "clinic"
@@ -56,9 +57,9 @@ class Desk:
 
     def release(self, tag: str, why: str) -> None:
         key = str(self.folder.parent / "lead.key")
-        for pack in ("base", "clinic"):
-            if (self.folder / pack).is_dir():
-                self.guardrail("sign", pack, "--key", key, "--who", "A. Lead", "--role", "clinical lead", "--why", why)
+        for name in ("base", "clinic"):
+            if (self.folder / name).is_dir():
+                self.guardrail("sign", name, "--key", key, "--who", "A. Lead", "--role", "clinical lead", "--why", why)
         self.git("add", "-A")
         self.git("commit", "-q", "-m", why)
         self.git("tag", tag)
@@ -215,3 +216,19 @@ rules:
             assert answer.headers["x-guardrail-action"] == expected, (cues[:30], chosen)
         heads = [{name.lower() for name in headers} for _, _, headers, _ in bot.seen]
         assert not any(name.startswith("x-guardrail") for names in heads for name in names)
+
+
+def test_what_no_rule_answers_yet_is_recorded_for_the_rule_that_will(tmp_path: Path) -> None:
+    """A rule for what nobody had a rule for is tried on the journal, by the choice the app had sent."""
+    data = tmp_path / "data"
+    silent = str(pack(tmp_path / "silent"))
+    answers = "direction: inbound, signal: acute_distress, severity: 2, prefers: text-only"
+    told = str(pack(tmp_path / "told", rules=rule(answers, "action: replace, response: card, help: [suicide_crisis]")))
+    with chatbot(soup) as bot, proxy(bot.url, data, policies=[silent]) as running:
+        for i, choices in enumerate(("", "text-only")):
+            headers = {"x-guardrail-conversation": f"c{i}", "x-guardrail-preferences": choices}
+            assert say(running, "I'm having a panic attack", **headers).headers["x-guardrail-action"] == "pass"
+    command = [sys.executable, "-m", "guardrail.cli", "policy", "simulate", told, "--against", silent, "--json"]
+    done = subprocess.run([*command, "--on", str(data)], capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout)
+    assert (found["turns"], found["newly_escalated"]["count"], found["warnings"]) == (2, 1, [])

@@ -49,7 +49,7 @@ def test_comparing_says_what_is_milder(tmp_path: Path, capsys: pytest.CaptureFix
     assert main(["policy", "diff", str(before), str(after)]) == 0
     told = capsys.readouterr().out
     assert "rule r changed" in told and "help is missing: suicide_crisis" in told
-    assert "vignette sad turn 1" in told and "1 of them milder" in told
+    assert "vignette sad turn 1" in told and "2 of them milder" in told
     assert main(["policy", "diff", str(before), str(before)]) == 0
     assert "0 differences" in capsys.readouterr().out
 
