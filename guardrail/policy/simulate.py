@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from math import sqrt
 
 import msgspec
 
@@ -13,10 +12,8 @@ from guardrail.core.decide import Verdict, effect_of
 from guardrail.core.model import ACTION_RANK, Audience, Direction, Finding
 from guardrail.core.rules import Composite, Policy, Rule
 from guardrail.core.turn import Judged, judge
+from guardrail.evaluation.statistics import Rate, rate
 from guardrail.policy.unjudged import Known, asking, unjudged
-
-Z = 1.959964
-"""Of a 95 % interval."""
 
 
 class Recorded(msgspec.Struct, frozen=True):
@@ -52,15 +49,6 @@ class Moved(msgspec.Struct, frozen=True):
     after: str
     rule_before: str
     rule_after: str
-
-
-class Rate(msgspec.Struct, frozen=True):
-    """How many of all turns, and the 95 % interval of the share (Wilson, 1927)."""
-
-    count: int
-    share: float
-    low: float
-    high: float
 
 
 class Unjudged(msgspec.Struct, frozen=True):
@@ -171,17 +159,6 @@ def _kind(was: bool, will: bool, before: Verdict, after: Verdict) -> str:
 def _short(verdict: Verdict) -> str:
     told = ", case" if verdict.cases else ""
     return f"{verdict.severity} {'+'.join(verdict.actions) or 'pass'}{told}"
-
-
-def rate(count: int, of: int) -> Rate:
-    """A share with its Wilson interval; of nothing, anything is possible."""
-    if not of:
-        return Rate(count, 0.0, 0.0, 1.0)
-    p = count / of
-    middle = p + Z * Z / (2 * of)
-    spread = Z * sqrt(p * (1 - p) / of + Z * Z / (4 * of * of))
-    scale = 1 + Z * Z / of
-    return Rate(count, p, max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale))
 
 
 def caveats(found: Simulation) -> Iterator[str]:

@@ -12,12 +12,13 @@ from hypothesis import strategies as st
 
 from guardrail.cli import main
 from guardrail.core.model import Found, Signal
+from guardrail.evaluation.statistics import rate
 from guardrail.policy import load
 from guardrail.policy.compile import compile_packs
 from guardrail.policy.lint import lint
 from guardrail.policy.proving import run
 from guardrail.policy.schema import schema
-from guardrail.policy.simulate import Recorded, rate, simulate
+from guardrail.policy.simulate import Recorded, simulate
 from guardrail.policy.vignettes import read_vignettes
 from guardrail.policy.vocabulary import FILE_KEYS, PACK_KEYS, THEN_KEYS, WHEN_KEYS
 from guardrail.policy.wording import hard, unsafe
