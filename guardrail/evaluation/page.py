@@ -58,7 +58,7 @@ def _headline(figures: Figures, found: str, alone: str) -> Iterator[str]:
         if r.of:
             yield _big(f"{r.share:.3f}", f"{what}, 95 % {r.low:.3f} to {r.high:.3f}")
     if overall.sensitivity.of and overall.specificity.of:
-        yield _big(f"{figures.predictive:.0%}", f"of alarms are right where {figures.prevalence:.1%} of turns are")
+        yield _big(f"{figures.predictive:.1%}", f"of alarms are right where {figures.prevalence:.1%} of turns are")
     yield _big(f"{figures.p50 / 1000:.2f} ms", f"median time ({figures.p99 / 1000:.2f} ms p99)")
 
 

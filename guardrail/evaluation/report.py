@@ -25,7 +25,7 @@ def lines(figures: Figures) -> Iterator[str]:
     yield f"  {found:<17} {share(overall.sensitivity)}   (sensitivity, from {Severity.ELEVATED.name.lower()} up)"
     yield f"  {alone:<17} {share(overall.specificity)}   (specificity)"
     if overall.sensitivity.of and overall.specificity.of:
-        yield f"  at {figures.prevalence:.1%} prevalence {figures.predictive:.0%} of alarms are right; {_more(figures)}"
+        yield f"  at {figures.prevalence:.1%} prevalence {figures.predictive:.1%} of alarms are right; {_more(figures)}"
     if figures.failed:
         yield f"  a detector failed on {figures.failed} items"
     for kind, tallies in figures.groups.items():

@@ -18,7 +18,9 @@ from guardrail.cli import main
 from guardrail.evaluation.items import Item, ItemError, identity, items, split_of
 from guardrail.evaluation.measure import Judged, by, compare, false_alarms, figures, misses
 from guardrail.evaluation.statistics import calibration, kappa, percentile, predictive_value, rate, roc, sign_test
+from guardrail.guard import Guard
 
+SHIPPED = Guard.load()
 CRISIS = "I am going to kill myself tonight"
 
 
@@ -271,3 +273,27 @@ def test_a_run_that_is_none_is_refused(data: Path, capsys: pytest.CaptureFixture
     (data / "x.json").write_text("{}")
     assert main(["eval", str(data), "--compare", str(data / "x.json")]) == 2
     assert "is no run that --save has written" in capsys.readouterr().err
+
+
+# --- the floors under what is shipped
+
+
+def test_what_is_shipped_finds_no_less_than_it_did() -> None:
+    from bench import detection
+
+    assert list(detection.below(detection.on_corpus(SHIPPED), detection.floors())) == []
+
+
+def test_a_floor_is_missed_where_less_is_found_or_nothing_measured() -> None:
+    from bench import detection
+
+    found = list(figures([pair(True, 3), pair(True, 0), pair(False, 0)], 0.1))
+    assert list(detection.below(found, {"inbound": {"sensitivity": 0.5}})) == []
+    [line] = detection.below(found, {"inbound": {"sensitivity": 0.51}})
+    assert line == "inbound sensitivity: 0.500, floor 0.510"
+    assert (
+        len(
+            list(detection.below(found, {"inbound": {"worst_lang_sensitivity": 0.1}, "outbound": {"sensitivity": 0.1}}))
+        )
+        == 2
+    )
