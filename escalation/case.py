@@ -29,6 +29,9 @@ NEXT: Mapping[State, tuple[State, ...]] = {
 """The state machine. ``expired``: the deadline passed unanswered; it pages again, wider. Back to ``open``
 leads only a rise in severity: nobody has been told of that yet, and whoever answered, answered less."""
 
+FIRST, LAST = -62_135_596_800.0, 253_402_300_799.0
+"""The years 1 and 9999: what RFC 3339 can write."""
+
 
 def priority_of(severity: int, raised: str = "") -> Priority:
     """What a case's severity gives it (imminent is urgent, high is high), or more where a policy has raised it."""
@@ -135,6 +138,7 @@ class Case(msgspec.Struct, frozen=True):
 
 def opened(new: NewCase) -> Case:
     """A new case in its first state."""
+    new = _dated(new)
     return Case(
         id=new.id,
         conversation=new.conversation,
@@ -163,6 +167,7 @@ def joined(case: Case, new: NewCase) -> Case:
     A rise is told again to everybody. When somebody had answered, they answered something milder: the case
     is open again, for anybody to take, and a deadline that was met and is past makes room for the new one.
     """
+    new = _dated(new)
     seen = msgspec.structs.replace(
         case,
         exchanges=_noted(case.exchanges, new.exchange),
@@ -201,6 +206,15 @@ def _risen(case: Case, new: NewCase) -> Case:
     )
 
 
+def _dated(new: NewCase) -> NewCase:
+    """With times that a store can keep and a calendar holds: one it cannot read again would hide every other case."""
+    return msgspec.structs.replace(new, opened_at=_within(new.opened_at), deadline=_within(new.deadline))
+
+
+def _within(at: float) -> float:
+    return at if FIRST <= at <= LAST else FIRST if at < FIRST else LAST
+
+
 def _noted(exchanges: tuple[str, ...], exchange: str) -> tuple[str, ...]:
     if not exchange or exchange in exchanges:
         return exchanges
@@ -208,8 +222,11 @@ def _noted(exchanges: tuple[str, ...], exchange: str) -> tuple[str, ...]:
 
 
 def rfc3339(at: float | None) -> str | None:
-    """POSIX seconds as RFC 3339 in UTC, to the millisecond."""
+    """POSIX seconds as RFC 3339 in UTC, to the millisecond.
+
+    A number no calendar holds is the first or the last moment of it: one odd case keeps no other from its people.
+    """
     if at is None:
         return None
-    moment = datetime.datetime.fromtimestamp(at, datetime.UTC)
+    moment = datetime.datetime.fromtimestamp(_within(at), datetime.UTC)
     return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

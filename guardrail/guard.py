@@ -15,6 +15,7 @@ from guardrail.core.decide import Verdict
 from guardrail.core.model import Audience, Context, Direction, Failed, Finding, Message, Refusal, Role
 from guardrail.core.ports import Detector
 from guardrail.core.rules import Policy
+from guardrail.core.tags import language_tag
 from guardrail.core.turn import judge
 from guardrail.detectors.run import look
 
@@ -56,6 +57,7 @@ class Guard:
         ``direction``. A direction that the last role contradicts, or no turn at all, is a ``Refusal``.
         """
         turns = _turns(messages, direction)
+        locale = language_tag(locale) if locale else None
         last, history = turns[-1], turns[:-1]
         judged: Direction = direction or ("outbound" if last.role == "assistant" else "inbound")
         state = State("")

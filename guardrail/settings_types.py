@@ -14,6 +14,8 @@ from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstraints
 
+from guardrail.core.tags import language_tag
+
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SIZE = re.compile(r"(\d{1,12})(KiB|MiB)?")
@@ -65,7 +67,7 @@ def locale(value: str) -> str:
     """A BCP-47 language tag."""
     if not _LOCALE.fullmatch(value):
         raise ValueError("not a language tag; write one such as en, de or pt-BR")
-    return value
+    return language_tag(value)
 
 
 def timezone(value: str) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 
 from _ruamel_yaml import CParser
 from ruamel.yaml import YAML
+from ruamel.yaml.constructor import ConstructorError, SafeConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.events import AliasEvent, StreamEndEvent
 
@@ -21,6 +22,7 @@ NOT_YAML = (YAMLError, ValueError, LookupError, AttributeError, TypeError, Recur
 NOT_A_VALUE = "something is not the date, number or tag it looks like, or nested too deeply; put it in quotes"
 LARGEST = 4 * 1024**2
 """Bytes of one file."""
+LARGEST_NUMBER = 2**63 - 1
 MOST_COLLECTIONS = 20_000
 """Lists and mappings in one file: far beyond any real one. The C loader does not survive 50,000 in one another."""
 
@@ -85,8 +87,26 @@ def is_too_much(data: bytes) -> bool:
     return sum(map(data.count, (b"[", b"{", b"- ", b"-\t", b"? ", b"?\t"))) > MOST_COLLECTIONS
 
 
+class _Constructor(SafeConstructor):
+    """Refuses whole numbers no computer word holds: as text or as a float they are an error somewhere else."""
+
+    def construct_yaml_int(self, node: Any) -> int:
+        try:
+            value: int = super().construct_yaml_int(node)
+        except ValueError:
+            value = LARGEST_NUMBER + 1
+        if abs(value) > LARGEST_NUMBER:
+            raise ConstructorError(None, None, "a number too large to be meant", node.start_mark)
+        return value
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:int", _Constructor.construct_yaml_int)
+
+
 def _loader() -> YAML:
-    return YAML(typ="safe", pure=False)
+    loader = YAML(typ="safe", pure=False)
+    loader.Constructor = _Constructor
+    return loader
 
 
 class Places:

@@ -43,10 +43,11 @@ def run_lint(arguments: argparse.Namespace) -> int:
 
     try:
         found = folders(arguments)
+        look = detectors()
     except CannotRead as error:
-        return fail(error.problems)
+        return _report_broken(error, arguments.json)
     today = datetime.datetime.now(datetime.UTC).date()
-    report = lint(found.folders, today, found.responders, detectors(), found.trust)
+    report = lint(found.folders, today, found.responders, look, found.trust)
     if arguments.json:
         say_json(report)
     else:
@@ -66,13 +67,13 @@ def run_test(arguments: argparse.Namespace) -> int:
     try:
         packs = compiled(arguments)
         other = compiled(arguments, arguments.against) if arguments.against else None
+        seen = Seen(detectors())
     except CannotRead as error:
         return _report_broken(error, arguments.json)
     errors: list[str] = []
     vignettes = read_vignettes(packs.packs, errors)
     if errors:
         return _report_broken(CannotRead(errors), arguments.json)
-    seen = Seen(detectors())
     outcome = run(packs.policy, vignettes, seen, _progress(vignettes))
     changes = list(moved(other.policy, packs.policy, vignettes, seen)) if other else []
     if arguments.json:

@@ -71,9 +71,13 @@ def compiled(arguments: argparse.Namespace, named: Sequence[str] = ()) -> Compil
 
 
 def detectors() -> Look:
-    """The shipped lexicon, as vignettes are looked at."""
+    """The shipped lexicon, as vignettes are looked at. Raises ``CannotRead``."""
+    from guardrail.detectors import LexiconError
     from guardrail.detectors.run import look
     from guardrail.shipped import lexicon
 
-    detector = lexicon()
+    try:
+        detector = lexicon()
+    except LexiconError as error:
+        raise CannotRead(error.problems) from error
     return lambda text, context: [look(detector, text, context)]

@@ -61,6 +61,7 @@ def run_explain(arguments: argparse.Namespace) -> int:
         return fail("name either --text or --vignette")
     try:
         packs = compiled(arguments)
+        seen = Seen(detectors())
     except CannotRead as error:
         return fail(error.problems)
     if arguments.text is not None:
@@ -68,11 +69,14 @@ def run_explain(arguments: argparse.Namespace) -> int:
         role = "user" if arguments.direction == "inbound" else "assistant"
         asked: Vignette | None = example(role, text, arguments.locale, arguments.audience, arguments.country)
     else:
-        found = read_vignettes(packs.packs, [])
+        errors: list[str] = []
+        found = read_vignettes(packs.packs, errors)
         asked = next((v for v in found if v.id == arguments.vignette), None)
+        if asked is None and errors:
+            return fail(errors)
     if asked is None:
         return fail(f"there is no vignette {arguments.vignette} in these packs")
-    *_, (turn, judged) = verdicts(packs.policy, asked, Seen(detectors()))
+    *_, (turn, judged) = verdicts(packs.policy, asked, seen)
     assert judged.view is not None
     explained = explain(packs.policy, turn.text, judged.verdict, judged.view)
     if arguments.json:
@@ -90,6 +94,7 @@ def run_diff(arguments: argparse.Namespace) -> int:
 
     try:
         before, after = (compiled(arguments, name.split(",")) for name in (arguments.before, arguments.after))
+        seen = Seen(detectors())
     except CannotRead as error:
         return fail(error.problems)
     changes = list(differences(before.policy, after.policy))
@@ -97,7 +102,7 @@ def run_diff(arguments: argparse.Namespace) -> int:
     changes += expectations(old, new) if old and new else ()
     kept = {vignette.id for vignette in new}
     vignettes = [*new, *(vignette for vignette in old if vignette.id not in kept)]
-    changes += moved(before.policy, after.policy, vignettes, Seen(detectors()))
+    changes += moved(before.policy, after.policy, vignettes, seen)
     if arguments.json:
         say_json({"before": before.policy.hash, "after": after.policy.hash, "changes": changes})
     else:
@@ -161,9 +166,14 @@ def run_hazards(arguments: argparse.Namespace) -> int:
 
     try:
         packs = compiled(arguments)
+        seen = Seen(detectors())
     except CannotRead as error:
         return fail(error.problems)
-    found = proofs(packs.policy, read_vignettes(packs.packs, []), Seen(detectors()))
+    errors: list[str] = []
+    vignettes = read_vignettes(packs.packs, errors)
+    if errors:
+        return fail(errors)
+    found = proofs(packs.policy, vignettes, seen)
     rules = {rule.id: describe(rule) for rule in packs.policy.rules}
     if arguments.json:
         listed = [{**msgspec.to_builtins(h), "controls": h.controls(list(rules))} for h in packs.hazards]

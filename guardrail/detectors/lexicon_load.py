@@ -123,7 +123,7 @@ class _File:
             self._wrong((), "a lexicon needs language: and direction: inbound or outbound; add them")
             return
         script, diacritics = tree.get("script") or script_of(language), tree.get("diacritics", "required")
-        if script not in SCRIPTS:
+        if not isinstance(script, str) or script not in SCRIPTS:
             self._wrong(("script",), f"unknown script {script}; write one of {', '.join(SCRIPTS)}")
             return
         if diacritics not in ("required", "optional"):

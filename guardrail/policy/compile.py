@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from guardrail.core.rules import OnFailure, Policy, Rule, indexed
+from guardrail.core.tags import language_tag
 from guardrail.policy.floor import gaps
 from guardrail.policy.hazards import Hazard, read_hazards
 from guardrail.policy.overrides import tighter
+from guardrail.policy.reading import reading
 from guardrail.policy.rules import Override, read_composites, read_overrides, read_rules, read_then
 from guardrail.policy.signing import ANYBODY, Trust
 from guardrail.policy.source import Pack, PolicyError, Problems, Source
-from guardrail.policy.vocabulary import FAILURES, LOCALE, PACK_KEYS, WAIVER_KEYS, nearest
+from guardrail.policy.vocabulary import FAILURES, LOCALE, PACK_KEYS, WAIVER_KEYS, nearest, shown
 from guardrail.policy.whole import At, Parts, Seen, Text, check
 
 
@@ -94,6 +97,7 @@ class _Compiler(Parts):
         self._overrides: dict[str, tuple[Override, Source, At]] = {}
         self._packs: list[Pack] = []
         self.waivers: list[str] = []
+        self._weighed: dict[str, tuple[Source, At]] = {}
         self.replaced: list[tuple[Rule, Rule]] = []
 
     def take(self, pack: Pack) -> None:
@@ -113,21 +117,28 @@ class _Compiler(Parts):
         """Within a pack a name stands once: which of two would count is nothing to guess about."""
         first = mine.setdefault(f"{kind} {name}", (source, at))
         if first != (source, at):
-            there = first[0].place(*first[1])
-            self._problems.add(source, at, f"the {kind} {name} stands at {there} already; rename one")
+            there = self._standing(first)
+            self._problems.add(source, at, f"the {kind} {shown(name)} stands at {there} already; rename one")
 
     def _head(self, head: Source) -> None:
         for key in head.tree:
             if key not in PACK_KEYS:
-                self._problems.add(head, (key,), f"unknown key {key}; {nearest(key, PACK_KEYS)}")
+                self._problems.add(head, (key,), f"unknown key {shown(key)}; {nearest(key, PACK_KEYS)}")
         for key in ("id", "version", "owner", "sources"):
-            if not head.tree.get(key):
+            value = head.tree.get(key)
+            if not value:
                 self._problems.add(head, (), f"a pack needs {key}; add it")
+            elif key != "sources" and (isinstance(value, bool) or not isinstance(value, str | int | float | date)):
+                self._problems.add(head, (key,), f"{key} must be text; quote it")
+        if isinstance(head.tree.get("review_by"), datetime):
+            self._problems.add(head, ("review_by",), "review_by is a day without a time; write YYYY-MM-DD")
         languages = head.tree.get("languages", [])
         if not isinstance(languages, list) or not all(isinstance(tag, str) for tag in languages):
             self._problems.add(head, ("languages",), "languages must be a list of tags; write [en, de]")
         else:
-            self.languages.update(dict.fromkeys(languages))
+            for i, tag in enumerate(languages):
+                self.languages.setdefault(language_tag(tag), (head, ("languages", i)))
+        self.head = head
         self.heads.append((str(head.tree.get("id", "")), str(head.tree.get("version", ""))))
 
     def _rules(self, source: Source, mine: Seen) -> None:
@@ -141,10 +152,8 @@ class _Compiler(Parts):
     def _others(self, source: Source, mine: Seen) -> None:
         for composite, at in read_composites(source, self._problems):
             self._once(mine, "composite", composite.id, source, at)
-            if composite.id in self.rules:
-                self._problems.add(source, at, f"the rule {composite.id} stands already; rename the composite")
             self.composites[composite.id] = composite
-            self.sources[composite.id] = (source, at)
+            self._weighed[composite.id] = (source, at)
         for override, at in read_overrides(source, self._problems):
             self._once(mine, "override", override.id, source, at)
             self._overrides[override.id] = (override, source, at)
@@ -154,22 +163,42 @@ class _Compiler(Parts):
             self.hazard_sources[hazard.id] = (source, at)
 
     def tighten(self) -> None:
-        """Put the overrides in: each as a rule before the one it is stricter than."""
+        """Put the overrides in: each as a rule before the one it is stricter than.
+
+        Only now is every name known: a rule, a composite and an override of one name, in whatever order and
+        pack, could not be told apart in a trail.
+        """
+        for name, (source, at) in self._weighed.items():
+            if name in self.rules:
+                there = self._standing(self.sources[name])
+                self._problems.add(
+                    source, at, f"the rule {shown(name)} stands at {there} already; rename the composite"
+                )
         for override, source, at in self._overrides.values():
-            if override.id in self.rules:
-                self._problems.add(source, at, f"the rule {override.id} stands already; rename the override")
+            taken = "rule" if override.id in self.rules else "composite" if override.id in self._weighed else ""
+            if taken:
+                there = self._standing(self.sources[override.id] if taken == "rule" else self._weighed[override.id])
+                what = f"the {taken} {shown(override.id)} stands at {there} already; rename the override"
+                self._problems.add(source, at, what)
                 continue
             if override.rule not in self.rules:
-                what = f"unknown rule {override.rule}; {nearest(override.rule, self.rules)}"
+                what = f"unknown rule {shown(override.rule)}; {nearest(override.rule, self.rules)}"
                 self._problems.add(source, (*at, "rule"), what)
                 continue
-            tightened = tighter(self.rules[override.rule], override, source, self._problems, at)
+            tightened = None
+            with reading(source, self._problems, at, "the override"):
+                tightened = tighter(self.rules[override.rule], override, source, self._problems, at)
             if tightened is None:
                 continue
             self.sources[override.id] = (source, at)
             order = list(self.rules.items())
             order.insert([name for name, _ in order].index(override.rule), (override.id, tightened))
             self.rules = dict(order)
+        self.sources.update(self._weighed)
+
+    @staticmethod
+    def _standing(where: tuple[Source, At]) -> str:
+        return where[0].place(*where[1])
 
     def _waive(self, pack: Pack, head: Source) -> None:
         listed = head.tree.get("waivers", [])
@@ -200,10 +229,11 @@ class _Compiler(Parts):
         texts = source.tree.get("responses")
         if texts is None:
             return
-        locale = source.tree.get("locale")
-        if not isinstance(locale, str) or not LOCALE.fullmatch(locale):
+        written = source.tree.get("locale")
+        if not isinstance(written, str) or not LOCALE.fullmatch(written):
             self._problems.add(source, ("responses",), "responses need a locale; add locale: en beside them")
             return
+        locale = language_tag(written)
         found = self._texts(source, "responses", texts)
         for name, text in found.items():
             self._once(mine, f"response in {locale}", name, source, text.at)
@@ -222,7 +252,7 @@ class _Compiler(Parts):
         found: dict[str, Text] = {}
         for name, text in raw.items():
             if not isinstance(text, str) or not text.strip():
-                self._problems.add(source, (key, name), f"{name} has no text; write one")
+                self._problems.add(source, (key, name), f"{shown(name)} has no text; write one")
             else:
                 found[str(name)] = Text(text.strip(), source, (key, name))
         return found
@@ -234,10 +264,16 @@ class _Compiler(Parts):
             return
         for part, answer in raw.items():
             if part not in FAILURES:
-                self._problems.add(source, ("on_failure", part), f"unknown part {part}; {nearest(part, FAILURES)}")
+                self._problems.add(
+                    source, ("on_failure", part), f"unknown part {shown(part)}; {nearest(part, FAILURES)}"
+                )
                 continue
             self._once(mine, "answer to a failed", part, source, ("on_failure", part))
-            then = read_then(source, self._problems, ("on_failure", part), answer)
+            then = None
+            with reading(source, self._problems, ("on_failure", part), "the answer"):
+                then = read_then(source, self._problems, ("on_failure", part), answer)
+            if then is None:
+                continue
             if part in ("detector_outbound", "upstream") and then.action != "replace":
                 what = "what could not be read, or was never said, must be replaced; write action: replace"
                 self._problems.add(source, ("on_failure", part), what)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
+from guardrail.policy.reading import reading
 from guardrail.policy.source import Problems, Source
-from guardrail.policy.vocabulary import HAZARD_KEYS, nearest
+from guardrail.policy.vocabulary import HAZARD_KEYS, nearest, shown
 
 At = tuple[str | int, ...]
 
@@ -34,17 +36,25 @@ def read_hazards(source: Source, problems: Problems) -> Iterator[tuple[Hazard, A
         return
     for i, raw in enumerate(listed):
         at: At = ("hazards", i)
-        if not isinstance(raw, dict):
-            problems.add(source, at, "a hazard must be a mapping; write {id: …, harm: …, cause: …, rules: […]}")
-            continue
-        wrong = [key for key in raw if key not in HAZARD_KEYS]
-        for key in wrong:
-            problems.add(source, (*at, key), f"unknown key {key}; {nearest(key, HAZARD_KEYS)}")
-        texts = [raw.get(key) for key in ("id", "harm", "cause")]
-        if not all(isinstance(text, str) and text for text in texts) or not _is_names(raw.get("rules")):
-            problems.add(source, at, "a hazard needs id, harm, cause and rules, a list of rule names; add them")
-        elif not wrong:
-            yield Hazard(raw["id"], raw["harm"], raw["cause"], tuple(raw["rules"])), at
+        found = None
+        with reading(source, problems, at, "the hazard"):
+            found = _hazard(source, problems, at, raw)
+        if found is not None:
+            yield found, at
+
+
+def _hazard(source: Source, problems: Problems, at: At, raw: Any) -> Hazard | None:
+    if not isinstance(raw, dict):
+        problems.add(source, at, "a hazard must be a mapping; write {id: …, harm: …, cause: …, rules: […]}")
+        return None
+    wrong = [key for key in raw if key not in HAZARD_KEYS]
+    for key in wrong:
+        problems.add(source, (*at, key), f"unknown key {shown(key)}; {nearest(key, HAZARD_KEYS)}")
+    texts = [raw.get(key) for key in ("id", "harm", "cause")]
+    if not all(isinstance(text, str) and text for text in texts) or not _is_names(raw.get("rules")):
+        problems.add(source, at, "a hazard needs id, harm, cause and rules, a list of rule names; add them")
+        return None
+    return None if wrong else Hazard(raw["id"], raw["harm"], raw["cause"], tuple(raw["rules"]))
 
 
 def _is_names(value: object) -> bool:

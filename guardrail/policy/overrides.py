@@ -10,6 +10,7 @@ import msgspec
 from guardrail.core.model import ACTION_RANK, PRIORITIES
 from guardrail.core.rules import CaseRule, Rule, Then
 from guardrail.policy.rules import At, Override, read_then
+from guardrail.policy.sense import mismatches
 from guardrail.policy.source import Problems, Source
 
 T = TypeVar("T")
@@ -31,7 +32,10 @@ def tighter(rule: Rule, override: Override, source: Source, problems: Problems, 
             problems.add(source, (*at, "for"), f"{rule.id} is never asked for this {name}; change for")
     if len(problems) > before:
         return None
-    return Rule(override.id, msgspec.structs.replace(rule.when, **narrowed), then, override.source, rule.unless)
+    when = msgspec.structs.replace(rule.when, **narrowed)
+    for what in mismatches(when, then):
+        problems.add(source, (*at, "then"), what)
+    return Rule(override.id, when, then, override.source, rule.unless)
 
 
 def _over(rule: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:

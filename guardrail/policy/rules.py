@@ -21,6 +21,8 @@ from guardrail.core.model import (
     Direction,
 )
 from guardrail.core.rules import CaseRule, Composite, More, Repeats, Rule, Then, When
+from guardrail.core.tags import language_tag
+from guardrail.policy.reading import reading
 from guardrail.policy.sense import mismatches, nonsense
 from guardrail.policy.source import Problems, Source
 from guardrail.policy.vocabulary import (
@@ -31,6 +33,7 @@ from guardrail.policy.vocabulary import (
     FOR_KEYS,
     LADDER,
     LOCALE,
+    LONGEST_DEADLINE,
     MORE_KEYS,
     OPTIONAL_RULE_KEYS,
     OVERRIDE_KEYS,
@@ -43,12 +46,13 @@ from guardrail.policy.vocabulary import (
     daytime,
     duration,
     nearest,
+    number,
+    shown,
 )
 
 At = tuple[str | int, ...]
-
-LONGEST_DEADLINE = 7 * 86_400.0
-"""Seconds. A case that may wait longer than a week is no case for a human on call."""
+MOST = 1_000_000
+"""Of any count or sum in a condition."""
 
 
 class Override(msgspec.Struct, frozen=True):
@@ -100,7 +104,9 @@ def _listed(
         return
     for i, raw in enumerate(listed):
         before = len(problems)
-        found = reader((key, i), raw)
+        found = None
+        with reading(source, problems, (key, i), f"the {key[:-1]}"):
+            found = reader((key, i), raw)
         if found is not None and len(problems) == before:
             yield found, (key, i)
 
@@ -123,7 +129,7 @@ class _Reader:
             return {}
         for key in raw:
             if key not in known:
-                self._wrong((*at, key), f"unknown key {key}; {nearest(key, known)}")
+                self._wrong((*at, key), f"unknown key {shown(key)}; {nearest(key, known)}")
         return raw
 
     def _text(self, at: At, raw: Any, key: str) -> str:
@@ -141,8 +147,8 @@ class _Reader:
             return ()
         for name in names:
             if known is not None and name not in known:
-                self._wrong((*at, key), f"unknown {key} {name}; {nearest(name, sorted(known))}")
-        return tuple(names)
+                self._wrong((*at, key), f"unknown {key} {shown(name)}; {nearest(name, sorted(known))}")
+        return tuple(dict.fromkeys(names))
 
     def _bounds(self, at: At, raw: Any, key: str, *, high: float = 4, whole: bool = True) -> tuple[float, float]:
         if key not in raw:
@@ -157,7 +163,7 @@ class _Reader:
         found = self._names(at, raw, key, None)
         for tag in found:
             if not form.fullmatch(tag):
-                self._wrong((*at, key), f"{key} {tag} is never met; write it as {example}")
+                self._wrong((*at, key), f"{key} {shown(tag)} is never met; write it as {example}")
         return found
 
     def rule(self, at: At, raw: Any) -> Rule | None:
@@ -219,7 +225,7 @@ class _Reader:
                 continue
             for key in one:
                 if key not in UNLESS_KEYS:
-                    self._wrong((*where, key), f"unknown key {key}; {nearest(key, UNLESS_KEYS)}")
+                    self._wrong((*where, key), f"unknown key {shown(key)}; {nearest(key, UNLESS_KEYS)}")
             inner = {key: value for key, value in one.items() if key in UNLESS_KEYS}
             found.append(self.when(where, {**inner, "direction": when.direction}))
         return tuple(found)
@@ -227,7 +233,7 @@ class _Reader:
     def _more(self, at: At, raw: dict[str, Any]) -> More | None:
         if not any(key in raw for key in MORE_KEYS):
             return None
-        turns = self._bounds(at, raw, "turns", high=1_000_000) if "turns" in raw else (0.0, float("inf"))
+        turns = self._bounds(at, raw, "turns", high=MOST) if "turns" in raw else (0.0, float("inf"))
         session = self._seconds(at, raw, "session")
         between = daytime(raw["between"]) if "between" in raw else None
         if "between" in raw and between is None:
@@ -269,15 +275,17 @@ class _Reader:
         for name, value in given.items():
             edges = bounds(value, -1e6, 1e6, whole=False)
             if not isinstance(name, str) or not CUE.fullmatch(name) or edges is None:
-                self._wrong((*at, "cue"), f'cue {name} is none; write a name and a range: voice.arousal: ">=0.8"')
+                self._wrong(
+                    (*at, "cue"), f'cue {shown(name)} is none; write a name and a range: voice.arousal: ">=0.8"'
+                )
             else:
                 found.append((name, *edges))
         return tuple(found)
 
     def _count(self, at: At, raw: dict[str, Any], key: str) -> int:
         value = raw.get(key, 0)
-        if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-            self._wrong((*at, key), f"{key} must be a whole number; write one")
+        if not isinstance(value, int) or number(value, 0, MOST) is None:
+            self._wrong((*at, key), f"{key} must be a whole number, {MOST} at most; write one")
             return 0
         return value
 
@@ -286,13 +294,13 @@ class _Reader:
             return 0.0
         seconds = duration(raw[key])
         if not seconds:
-            self._wrong((*at, key), f"{key} must be a time such as 30m or 24h; write one")
+            self._wrong((*at, key), f"{key} must be a time such as 30m or 24h, and 365d at most; write one")
         return seconds or 0.0
 
     def when(self, at: At, raw: Any) -> When:
         raw = self._mapping(at, raw, WHEN_KEYS, "when")
         direction = raw.get("direction")
-        if direction not in _OF:
+        if not isinstance(direction, str) or direction not in _OF:
             self._wrong((*at, "direction"), "direction must be inbound or outbound; add it")
             direction = "inbound"
         signals = self._names(at, raw, "signal", SIGNALS)
@@ -301,16 +309,15 @@ class _Reader:
                 self._wrong((*at, "signal"), f"{name} is never seen {direction}; change the direction or the signal")
         choices = {key: self._names(at, raw, key, known) for key, known in CHOICES.items()}
         severity, latch = self._bounds(at, raw, "severity"), self._bounds(at, raw, "latch")
-        drift = raw.get("drift", 0)
-        if isinstance(drift, bool) or not isinstance(drift, int | float) or drift < 0:
+        drift = number(raw.get("drift", 0), 0, MOST)
+        if drift is None:
             self._wrong((*at, "drift"), "drift must be a number, the sum over turns that makes a pattern; write one")
-            drift = 0
         return When(
             direction=cast("Direction", direction),
             signals=signals,
             severity=(int(severity[0]), int(severity[1])),
             audience=cast("tuple[Audience, ...]", choices["audience"]),
-            locale=self._tags(at, raw, "locale", LOCALE, "de or pt-BR"),
+            locale=tuple(dict.fromkeys(map(language_tag, self._tags(at, raw, "locale", LOCALE, "de or pt-BR")))),
             country=self._tags(at, raw, "country", COUNTRY, "DE, two capitals"),
             subject=choices["subject"],
             detail=self._names(at, raw, "detail", None),
@@ -319,7 +326,7 @@ class _Reader:
             latch=(int(latch[0]), int(latch[1])),
             level=self._bounds(at, raw, "level", whole=False),
             episode=self._episode(at, raw),
-            drift=float(drift),
+            drift=drift or 0.0,
             more=self._more(at, raw),
         )
 
@@ -336,9 +343,9 @@ class _Reader:
             self._wrong((*at, "priority"), f"unknown priority {priority}; {nearest(priority, PRIORITIES)}")
         if ladder and not LADDER.fullmatch(ladder):
             self._wrong((*at, "ladder"), "ladder names one of the operator's ladders; write it as there")
-        seconds = duration(raw.get("deadline"))
-        if seconds is None or not 0 < seconds <= LONGEST_DEADLINE:
-            self._wrong((*at, "deadline"), "deadline must be a time such as 5m, 1h or 24h, at most 7d; write one")
+        seconds = duration(raw.get("deadline"), LONGEST_DEADLINE)
+        if not seconds:
+            self._wrong((*at, "deadline"), "deadline must be a time such as 5m, 1h or 24h, and 7d at most; write one")
             return None
         return CaseRule(seconds, priority, ladder)
 
@@ -346,7 +353,7 @@ class _Reader:
         raw = self._mapping(at, raw, THEN_KEYS, "then")
         action = raw.get("action")
         if action not in ACTIONS:
-            self._wrong((*at, "action"), f"unknown action {action}; {nearest(action, ACTIONS)}")
+            self._wrong((*at, "action"), f"unknown action {shown(action)}; {nearest(action, ACTIONS)}")
             action = "pass"
         response = self._text(at, raw, "response")
         if action in ("rewrite", "regenerate", "replace", "handoff") and not response:

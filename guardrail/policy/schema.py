@@ -25,7 +25,7 @@ from guardrail.policy.vocabulary import (
 
 _TEXT = {"type": "string", "minLength": 1}
 _NUMBER = {"type": "integer", "minimum": 0}
-_TIME = {"type": "string", "pattern": "^[0-9]+ *[smhd]$", "description": "90s, 5m, 24h or 3d"}
+_TIME = {"type": "string", "pattern": "^[0-9]{1,9} *[smhd]$", "description": "90s, 5m, 24h or 3d"}
 _RANGE = {"type": ["number", "string"], "description": 'a number, ">=3" or "2..3"'}
 _DAYTIME = {"type": "string", "pattern": "^[0-2][0-9]:[0-5][0-9] *[.][.] *[0-2][0-9]:[0-5][0-9]$"}
 

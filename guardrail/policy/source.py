@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from guardrail.policy.vocabulary import FILE_KEYS, nearest
+from guardrail.policy.vocabulary import FILE_KEYS, nearest, shown
 from guardrail.yamlread import Places, Unreadable, read
 
 
@@ -66,7 +66,7 @@ class Pack:
     def _check_keys(self, source: Source, problems: Problems) -> None:
         for key in source.tree:
             if key not in FILE_KEYS:
-                problems.add(source, (key,), f"unknown key {key}; {nearest(key, FILE_KEYS)}")
+                problems.add(source, (key,), f"unknown key {shown(key)}; {nearest(key, FILE_KEYS)}")
 
     def digest(self) -> bytes:
         """A hash of every byte of the pack, names included."""

@@ -60,15 +60,42 @@ LADDER = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
 COUNTRY = re.compile(r"[A-Z]{2}")
 
 _CLOCK = re.compile(r"([01]\d|2[0-3]):([0-5]\d)\s*\.\.\s*([01]\d|2[0-3]):([0-5]\d)\Z")
-_DURATION = re.compile(r"(\d+)\s*(s|m|h|d)\Z")
+_DURATION = re.compile(r"([0-9]{1,9})\s*(s|m|h|d)\Z")
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_RANGE = re.compile(r"(?:(>=|<=|>|<)\s*(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?)\s*\.\.\s*(\d+(?:\.\d+)?)|(\d+(?:\.\d+)?))\Z")
+_EDGE = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
+_RANGE = re.compile(rf"(?:(>=|<=|>|<)\s*{_EDGE}|{_EDGE}\s*\.\.\s*{_EDGE}|{_EDGE})\Z")
+_ODD = re.compile(r"[^\S ]|[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+_SHOWN = 60
+
+LONGEST_TIME = 365 * 86400.0
+"""Seconds of any time in a policy: what is longer is a slip of the pen."""
+LONGEST_DEADLINE = 7 * 86400.0
+"""Seconds somebody may be left waiting for a human who was told of them."""
 
 
-def duration(value: object) -> float | None:
-    """Seconds of ``5m``, ``1h``, ``90s``, ``1d``; ``None`` when it is written otherwise."""
+def duration(value: object, longest: float = LONGEST_TIME) -> float | None:
+    """Seconds of ``5m``, ``1h``, ``90s``, ``1d``; ``None`` when it is written otherwise, or is over ``longest``."""
     match = _DURATION.match(value) if isinstance(value, str) else None
-    return float(match[1]) * _UNITS[match[2]] if match else None
+    seconds = float(match[1]) * _UNITS[match[2]] if match else longest + 1
+    return seconds if seconds <= longest else None
+
+
+def number(value: object, low: float, high: float) -> float | None:
+    """A number from ``low`` to ``high``; ``None`` for anything else, such as ``.nan`` or true."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
+        return None
+    return float(value)
+
+
+def shown(value: object) -> str:
+    """What somebody wrote, as a message says it again: in one line, and no page long."""
+    if isinstance(value, int) and abs(value) >= 10**_SHOWN:
+        return "(a huge number)"
+    try:
+        text = _ODD.sub("?", str(value))
+    except RecursionError:
+        return "(a list in a list, too deep)"
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
 
 
 def daytime(value: object) -> tuple[int, int] | None:
@@ -88,8 +115,8 @@ def bounds(value: object, low: float, high: float, *, whole: bool = True) -> tup
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    match = _RANGE.match(str(value).strip())
-    if match is None or (whole and "." in str(value).replace("..", "")) or (not whole and match[1] in (">", "<")):
+    match = _RANGE.match(text := shown(value).strip())
+    if match is None or (whole and "." in text.replace("..", "")) or (not whole and match[1] in (">", "<")):
         return None
     sign, edge, first, last, only = match.groups()
     if only is not None:
@@ -105,7 +132,7 @@ def bounds(value: object, low: float, high: float, *, whole: bool = True) -> tup
 
 def nearest(name: object, known: Collection[str]) -> str:
     """What to write instead of an unknown name."""
-    close = difflib.get_close_matches(str(name), list(known), 1)
+    close = difflib.get_close_matches(shown(name), list(known), 1)
     return f"did you mean {close[0]}?" if close else f"write one of {', '.join(list(known)[:24])}"
 
 

@@ -11,6 +11,7 @@ from typing import Any, cast
 import msgspec
 
 from guardrail.core.model import Audience
+from guardrail.core.tags import language_tag
 from guardrail.server.decoding import CannotDecode, UnknownCoding, decoded
 from guardrail.server.finding import Caller
 
@@ -72,6 +73,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> About:
     prefers = well_formed("preferences", lambda v: len(_choices(v)) <= _MOST_CUES and all(map(_CHOICE, _choices(v))))
     audience = well_formed("audience", lambda v: v in ("adult", "minor", "unknown")) or "unknown"
     country = well_formed("country", _COUNTRY.match)
+    locale = well_formed("locale", _LOCALE.match)
     retries = said.get("x-stainless-retry-count", "0")
     return About(
         caller=Caller(
@@ -79,7 +81,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> About:
             conversation=well_formed("conversation", lambda v: len(v) <= _LONGEST_ID),
             retry=said.get("idempotency-key") or (retries if retries != "0" else None),
         ),
-        locale=well_formed("locale", _LOCALE.match),
+        locale=language_tag(locale) if locale else None,
         country=country.upper() if country else None,
         audience=cast("Audience", audience),
         cues=cues,

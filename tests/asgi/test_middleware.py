@@ -14,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 from guardrail import GuardrailMiddleware
+from tests.packs import pack
 from tests.wire import openai_reply, openai_stream, said
 
 
@@ -86,3 +87,37 @@ async def test_a_slow_reply_that_ends_late_does_not_take_back_a_crisis(client: h
     client.go_on.set()  # type: ignore[attr-defined]
     assert (await slow).headers["x-guardrail-action"] == "pass"
     assert (await ask(client, "what is for dinner", room="7")).headers["x-guardrail-action"] == "steer"
+
+
+TONGUES = """locale: {tag}
+responses: {{told.yes: t, told.no: t, back: b, unread: u, hello: 'the {tag} text'}}
+"""
+GREETED = """rules:
+  - id: greeted
+    source: s
+    when: {direction: inbound, signal: acute_distress, severity: ">=2", locale: [de-AT, zh-Hant]}
+    then: {action: replace, response: hello}
+"""
+
+
+@pytest.mark.parametrize(
+    ("said_as", "tag"), [("DE-at", "de"), ("de-AT", "de"), ("ZH-hant", "zh-Hant"), ("zh-HANT-hk", "zh-Hant")]
+)
+async def test_a_language_is_the_same_however_its_tag_is_written(tmp_path: Path, said_as: str, tag: str) -> None:
+    folder = pack(
+        tmp_path / "pack", de=TONGUES.format(tag="de"), zh=TONGUES.format(tag="zh-Hant"), greeted=GREETED, texts="",
+        en=TONGUES.format(tag="en"),
+    )  # fmt: skip
+    app = Starlette(routes=[Route("/v1/chat/completions", chat, methods=["POST"])])
+    guarded = GuardrailMiddleware(app, data=str(tmp_path / "data"), default_country="US", policies=[str(folder)])
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(guarded), base_url="http://t") as client:
+        answer = await client.post(
+            "/v1/chat/completions",
+            json={
+                "model": "m",
+                "messages": [{"role": "user", "content": "I am having a panic attack, I can't breathe"}],
+            },
+            headers={"x-guardrail-locale": said_as},
+        )
+    await guarded.aclose()
+    assert f"the {tag} text" in answer.text, answer.text

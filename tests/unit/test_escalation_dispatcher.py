@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import datetime
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 import stamina
 
-from escalation.case import NewCase
+from escalation.case import NewCase, rfc3339
 from escalation.channels import ChannelError, Notice
 from escalation.delivery import ATTEMPTS, WITHHELD
 from escalation.desk import Desk
@@ -132,6 +133,21 @@ async def test_a_deadline_missed_pages_everybody_again_and_again(office: Office)
     told = len(office.mail.rung)
     await office.at(1e6)
     assert [n.type for n in office.mail.rung[told:]] == ["case.acknowledged"]
+
+
+@pytest.mark.parametrize("odd", [1e15, -1e15, float("inf"), -float("inf")])
+async def test_a_time_no_calendar_holds_keeps_nobody_from_being_told(office: Office, odd: float) -> None:
+    await office.desk.commit(new("odd", conversation="o", deadline=odd))
+    await office.desk.commit(new("plain"))
+    await office.at(100.0)
+    assert {notice.data["id"] for notice in office.phone.rung} == {"odd", "plain"}
+    listed, _ = await office.desk.in_store(lambda store: store.find(None, 10, None))
+    assert all(case.public()["deadline"] for case in listed) and len(listed) == 2
+
+
+def test_what_is_written_as_a_time_can_be_read_as_one() -> None:
+    for at in (0.0, 253_402_300_800.0, -1e300, float("inf"), float("nan"), 253_402_300_799.0, -62_135_596_800.0):
+        assert datetime.datetime.fromisoformat(str(rfc3339(at))).tzinfo is not None
 
 
 async def test_after_an_outage_each_channel_is_told_once_and_not_for_every_rung_missed(office: Office) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CORE_ORDER = (
-    "model", "text", "segments", "conversation", "rules", "conditions", "ports", "gate", "decide", "weigh", "compose",
+    "model", "tags", "text", "segments", "conversation", "rules", "conditions", "ports", "gate", "decide", "weigh", "compose",
     "turn", "events", "reply", "exchange",
 )  # fmt: skip
 """A module of the core imports only modules before it."""

@@ -86,6 +86,7 @@ def test_endings_may_follow_where_only_the_start_is_bound(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("more", "problem"),
     [
+        ("script: [Latn]\n", "xx.yaml:1:1: unknown script ['Latn']; write one of Latn"),
         ("script: Runes\n", "xx.yaml:1:1: unknown script Runes; write one of Latn"),
         ("diacritics: maybe\n", "xx.yaml:1:1: diacritics cannot be maybe; write required or optional"),
     ],

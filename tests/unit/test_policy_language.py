@@ -261,8 +261,8 @@ def test_two_rules_for_one_case_give_it_the_stricter_of_each(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("case", "what"),
     [
-        ("{deadline: 8d}", "at most 7d"),
-        ("{deadline: 0s}", "at most 7d"),
+        ("{deadline: 8d}", "7d at most"),
+        ("{deadline: 0s}", "7d at most"),
         ("{deadline: 1h, priority: normal}", "unknown priority normal; "),
         ("{deadline: 1h, ladder: 'Night shift'}", "ladder names one of the operator's ladders"),
         ("{deadline: 1h, ladders: night}", "unknown key ladders; did you mean ladder?"),
