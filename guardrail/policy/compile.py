@@ -34,7 +34,7 @@ class Compiled(msgspec.Struct, frozen=True):
     """Every response: locale, name, and the text with its place."""
 
     def where(self, rule: Rule) -> str:
-        """``file:line:col`` of a rule. It reads the file again, so it is for messages only."""
+        """``file:line:col`` of a rule. It is slow, so it is for messages only."""
         return self.place(rule.id)
 
     def place(self, name: str) -> str:
@@ -59,11 +59,11 @@ def compile_packs(folders: Sequence[Path], trust: Trust = ANYBODY) -> Compiled:
         reader.take(pack)
     reader.tighten()
     check(reader, problems)
-    signed_by = trust.signers([pack.folder for pack in packs], problems)
+    signed_by = trust.signed_by([pack.contents for pack in packs], problems)
     if problems:
         raise PolicyError(sorted(dict.fromkeys(problems), key=_in_order))
-    digest = hashlib.sha256(b"".join(pack.digest() for pack in packs)).hexdigest()
-    policy = reader.policy(digest, "; ".join(dict.fromkeys(signed_by)))
+    digest = hashlib.sha256(b"".join(pack.contents.digest() for pack in packs)).hexdigest()
+    policy = reader.policy(digest, signed_by)
     if found := list(reader.silences(policy, trust)):
         raise PolicyError(found)
     texts = ((tag, name, text) for tag, named in reader.responses.items() for name, text in named.items())
@@ -182,7 +182,7 @@ class _Compiler(Parts):
         """What the packs leave unanswered that nobody may, unless somebody has signed for it."""
         found = [f"rules: {gap}; add a rule, or a signed waiver in pack.yaml" for gap in gaps(policy)]
         unsigned: list[str] = []
-        if found and any(trust.required().signers([pack.folder], unsigned) for pack in self._waivers):
+        if found and any(trust.required().signers([pack.contents], unsigned) for pack in self._waivers):
             return
         yield from found
         if found:
