@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from starlette.routing import Route
 from guardrail import GuardrailMiddleware, shipped
 from guardrail.cli import main
 from guardrail.server.services import Services, StartFailed
-from tests.packs import FILES, pack, rule
+from tests.packs import FILES, mounted, pack, rule
 from tests.wire import openai_reply
 
 TOKEN = "a-token-for-tests-only"
@@ -151,6 +152,21 @@ async def test_what_cannot_be_read_changes_nothing_and_keeps_a_proxy_from_starti
     with pytest.raises(StartFailed) as failed:
         Proxy(tmp_path)
     assert list(failed.value.problems) == refused.json()["error"]["problems"]
+
+
+async def test_a_mounted_config_map_is_exchanged_while_the_proxy_runs(tmp_path: Path) -> None:
+    live = tmp_path / "live"
+    mounted(live, "first")
+    async with proxy(tmp_path) as running:
+        mounted(live, "second", pack=FILES["pack"].replace('"1"', '"2"'))
+        shutil.rmtree(live / "..first")
+        assert (await running.get("api/v1/policies"))["name"] == "t@1", "nobody has asked for it yet"
+        assert (await running.reload()).raise_for_status().json()["name"] == "t@2"
+        shutil.rmtree(live / "..second")
+        refused = await running.reload()
+        assert refused.status_code == 422
+        assert all("is a link that leads nowhere" in line for line in refused.json()["error"]["problems"])
+        assert (await running.get("api/v1/policies"))["name"] == "t@2"
 
 
 async def test_an_error_nobody_foresaw_at_the_start_is_one_line(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from guardrail.cli import main
 from guardrail.policy import PolicyError, load
 from guardrail.policy.contents import read_contents
 from guardrail.policy.signing import NAME, SigningError, Trust, read_public, verify
-from tests.packs import FILES, pack, problems
+from tests.packs import FILES, mounted, pack, problems
 
 SIGN = ["--who", "A. Lead", "--role", "clinical lead", "--why", "first release"]
 
@@ -54,17 +55,6 @@ def sign(folder: Path) -> None:
     assert main(["policy", "sign", str(folder), "--key", str(folder.parent / "clinic.key"), *SIGN]) == 0
 
 
-def mounted(mount: Path, version: str, **files: str) -> Path:
-    """A pack as Kubernetes mounts a ConfigMap: each file a link into ``..data``, itself a link that is exchanged."""
-    released = pack(mount / f"..{version}", **files)
-    (mount / "..data_tmp").symlink_to(released.name)
-    (mount / "..data_tmp").replace(mount / "..data")
-    for file in released.iterdir():
-        if not (mount / file.name).is_symlink():
-            (mount / file.name).symlink_to(Path("..data") / file.name)
-    return mount
-
-
 def test_a_file_exchanged_for_the_moment_of_parsing_is_never_served_as_signed(tmp_path: Path, on_open: OnOpen) -> None:
     trust = keys(tmp_path)
     folder = pack(tmp_path / "pack")
@@ -90,6 +80,7 @@ def test_a_pack_exchanged_while_it_is_read_is_the_old_one_or_the_new_one(tmp_pat
         if path.name == "texts.yaml" and (mount / "..data").readlink() == Path("..v1"):
             (mount / "..data_tmp").symlink_to("..v2")
             (mount / "..data_tmp").replace(mount / "..data")
+            shutil.rmtree(mount / "..v1")
 
     on_open.does = swap
     found = read_contents(mount)
