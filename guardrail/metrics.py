@@ -136,11 +136,11 @@ class Metrics:
         self.policy(version, policy)
         self._reloads = Counter(
             "guardrail_policy_reloads_total",
-            "Times a policy was to be put in force, by whether it was.",
+            "Times a policy was to be put in force, by whether it was, and times a trial was refused.",
             ("result",),
             registry=own,
         )
-        for result in ("in_force", "refused"):
+        for result in ("in_force", "refused", "trial_refused"):
             self._reloads.labels(result)
         self._differed = Counter(
             "guardrail_trial_differences_total",
@@ -154,8 +154,9 @@ class Metrics:
         self._build.clear()
         self._build.labels(version, policy).set(1)
 
-    def reloaded(self, *, ok: bool) -> None:
-        self._reloads.labels("in_force" if ok else "refused").inc()
+    def reloaded(self, result: str) -> None:
+        """``in_force``, ``refused`` or ``trial_refused``."""
+        self._reloads.labels(result).inc()
 
     def differed(self, direction: str) -> None:
         self._differed.labels(direction).inc()

@@ -16,7 +16,7 @@ listen: 127.0.0.1:8080          # where clients connect instead
 data: ./data                    # state, cases, journal and generated secrets; one process a folder
 policies: [base]                # packs by name, or folders; later ones override earlier ones
 require_signed: false           # true: only packs that somebody has signed (guardrail policy sign)
-trusted_keys: []                # whose signatures count: clinic.pub, or "ed25519 KEY"; none: anybody's
+trusted_keys: []                # whose signatures count: clinic.pub, or "ed25519 KEY"; none: anybody's, unnamed
 shadow_policies: []             # packs tried beside those in force; the journal says where they differ
 mode: enforce                   # or shadow: decide and record, change nothing
 unknown_dialect: pass           # or block, for paths that are no chat API we know

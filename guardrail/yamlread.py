@@ -33,10 +33,20 @@ class Unreadable(ValueError):
 
 def read(path: Path) -> dict[Any, Any]:
     """A file's mapping, by the C loader (YAML 1.2: ``NO`` is a country). Raises ``Unreadable``."""
+    return parse(path, read_bytes(path))
+
+
+def read_bytes(path: Path) -> bytes:
+    """A file's bytes; of one that is too large, just enough to tell. Raises ``Unreadable``."""
     try:
-        data = path.read_bytes()
+        with path.open("rb") as file:
+            return file.read(LARGEST + 1)
     except OSError as error:
         raise Unreadable(f"{path}: cannot be read ({(error.strerror or 'error').lower()})") from error
+
+
+def parse(path: Path, data: bytes) -> dict[Any, Any]:
+    """As ``read``, of bytes that were read already; ``path`` is for messages. Raises ``Unreadable``."""
     if len(data) > LARGEST:
         raise Unreadable(f"{path}:1:1: larger than {LARGEST // 1024**2} MiB; split the file")
     if is_too_much(data):
@@ -110,17 +120,21 @@ def _loader() -> YAML:
 
 
 class Places:
-    """Where things are in a file. Made only when there is something to say: it reads the file again, slowly."""
+    """Where things are in a file. Looked for only when there is something to say: it is slow.
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    ``data``: the file's bytes, where they are at hand; otherwise it is read again.
+    """
+
+    def __init__(self, path: Path, data: bytes | None = None) -> None:
+        self._path, self._data = path, data
         self._root: Any = None
 
     def of(self, *at: str | int) -> str:
         """``file:line:col`` of a value, or of the nearest thing around it that has a place."""
         if self._root is None:
             try:
-                self._root = YAML(typ="rt").load(self._path.read_bytes())
+                data = self._data if self._data is not None else read_bytes(self._path)
+                self._root = YAML(typ="rt").load(data)
             except NOT_YAML:
                 self._root = {}  # the slow loader gives up sooner: then nothing has a place but the file
         node: Any = self._root

@@ -41,6 +41,17 @@ def pack(folder: Path, **files: str) -> Path:
     return folder
 
 
+def mounted(mount: Path, version: str, **files: str) -> Path:
+    """A pack as Kubernetes mounts a ConfigMap: each file a link into ``..data``, itself a link that is exchanged."""
+    released = pack(mount / f"..{version}", **files)
+    (mount / "..data_tmp").symlink_to(released.name)
+    (mount / "..data_tmp").replace(mount / "..data")
+    for file in released.iterdir():
+        if not (mount / file.name).is_symlink():
+            (mount / file.name).symlink_to(Path("..data") / file.name)
+    return mount
+
+
 def rule(when: str, then: str = "action: steer, steer: watch", *, id: str = "r", more: str = "") -> str:
     return f"rules:\n  - id: {id}\n    source: s\n    when: {{{when}}}\n    then: {{{then}}}\n{more}"
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from guardrail.cli.common import add_json
 from guardrail.cli.output import fail, say, say_json
+from guardrail.policy.contents import read_contents
 from guardrail.policy.signing import (
     NAME,
     PREFIX,
@@ -88,7 +89,7 @@ def run_sign(arguments: argparse.Namespace) -> int:
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     try:
         key = read_private(arguments.key)
-        signature = sign(arguments.pack, str(pack.head.tree.get("id", "")), key, when=now, **texts)
+        signature = sign(pack.contents, str(pack.head.tree.get("id", "")), key, when=now, **texts)
     except SigningError as error:
         return fail(str(error))
     except OSError as error:
@@ -115,7 +116,7 @@ def run_sign(arguments: argparse.Namespace) -> int:
 def run_verify(arguments: argparse.Namespace) -> int:
     try:
         trusted = [read_public(given) for given in arguments.key]
-        signature = verify(arguments.pack)
+        signature = verify(read_contents(arguments.pack))
     except SigningError as error:
         if arguments.json:
             say_json({"good": False, "problem": str(error)})

@@ -37,7 +37,7 @@ class Compiled(msgspec.Struct, frozen=True):
     """Every response: locale, name, and the text with its place."""
 
     def where(self, rule: Rule) -> str:
-        """``file:line:col`` of a rule. It reads the file again, so it is for messages only."""
+        """``file:line:col`` of a rule. It is slow, so it is for messages only."""
         return self.place(rule.id)
 
     def place(self, name: str) -> str:
@@ -62,11 +62,11 @@ def compile_packs(folders: Sequence[Path], trust: Trust = ANYBODY) -> Compiled:
         reader.take(pack)
     reader.tighten()
     check(reader, problems)
-    signed_by = trust.signers([pack.folder for pack in packs], problems)
+    signed_by = trust.signed_by([pack.contents for pack in packs], problems)
     if problems:
         raise PolicyError(sorted(dict.fromkeys(problems), key=_in_order))
-    digest = hashlib.sha256(b"".join(pack.digest() for pack in packs)).hexdigest()
-    policy = reader.policy(digest, "; ".join(dict.fromkeys(signed_by)))
+    digest = hashlib.sha256(b"".join(pack.contents.digest() for pack in packs)).hexdigest()
+    policy = reader.policy(digest, signed_by)
     if silences := [f"rules: {gap}" for gap in gaps(policy)]:
         if refused := reader.unwaived(silences, trust):
             raise PolicyError(refused)
@@ -214,15 +214,18 @@ class _Compiler(Parts):
     def unwaived(self, silences: list[str], trust: Trust) -> list[str]:
         """What the packs leave unanswered that nobody may; nothing where somebody has signed for it.
 
-        A waiver needs every pack signed: an unsigned one must not hide behind another's.
+        A waiver needs every pack signed by a key the operator trusts: an unsigned pack must not hide behind another's
+        waiver, and a key that anybody can make is nobody's consent.
         """
         unsigned: list[str] = []
-        signers = [trust.required().signers([pack.folder], unsigned) for pack in self._packs]
-        if self.waivers and all(signers):
+        signers = [trust.required().signers([pack.contents], unsigned) for pack in self._packs]
+        if self.waivers and trust.keys and all(signers):
             return []
         refused = [f"{gap}; add a rule, or a signed waiver in pack.yaml" for gap in silences]
         if self.waivers:
             refused += [f"{problem}: a waiver counts only where every pack is signed" for problem in unsigned]
+        if self.waivers and not trust.keys:
+            refused.append("trusted_keys: names nobody, and a waiver counts only when signed by one of them; add the key")
         return refused
 
     def _responses(self, source: Source, mine: Seen) -> None:

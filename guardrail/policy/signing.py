@@ -17,7 +17,9 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
-NAME = "signature.json"
+from guardrail.policy.contents import SIGNATURE, Contents
+
+NAME = SIGNATURE
 PREFIX = "ed25519 "
 _LARGEST = 1024 * 1024
 
@@ -47,14 +49,6 @@ class Signature(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def signer(self) -> str:
         return f"{self.who} ({self.role})"
-
-
-def manifest(folder: Path) -> dict[str, str]:
-    """Every YAML file of a pack and its SHA-256, by path within the folder."""
-    return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(folder.rglob("*.yaml"))
-    }
 
 
 def new_key() -> tuple[bytes, str]:
@@ -109,47 +103,48 @@ def read_public(given: str) -> str:
     return base64.b64encode(raw).decode()
 
 
-def sign(folder: Path, pack: str, key: Ed25519PrivateKey, *, who: str, role: str, when: str, why: str) -> Signature:
-    """Sign a pack as it lies in its folder, and put the signature beside it. Raises ``OSError``."""
+def sign(
+    contents: Contents, pack: str, key: Ed25519PrivateKey, *, who: str, role: str, when: str, why: str
+) -> Signature:
+    """Sign a pack as it was read, and put the signature beside it. Raises ``OSError``."""
     public = public_line(key.public_key()).removeprefix(PREFIX)
-    unsigned = Signature(pack, manifest(folder), who, role, when, why, public)
+    unsigned = Signature(pack, contents.manifest(), who, role, when, why, public)
     made = base64.b64encode(key.sign(unsigned.canonical())).decode()
     signature = msgspec.structs.replace(unsigned, signature=made)
     text = msgspec.json.format(msgspec.json.encode(signature, order="deterministic"), indent=2)
-    (folder / NAME).write_bytes(text + b"\n")
+    (contents.folder / NAME).write_bytes(text + b"\n")
     return signature
 
 
-def verify(folder: Path) -> Signature:
-    """The signature of a pack, if it is whole and of these very files. Raises ``SigningError``.
+def verify(contents: Contents) -> Signature:
+    """The signature of a pack, if it is whole and of these very bytes. Raises ``SigningError``.
 
     Whose key it is nobody has said yet: see ``Trust``.
     """
-    found = _read(folder)
-    now = manifest(folder)
+    if contents.problems:
+        raise SigningError(contents.problems[0])
+    found = _read(contents)
+    now = contents.manifest()
     for name in sorted({*now, *found.files}):
         if now.get(name) != found.files.get(name):
             state = "was removed" if name not in now else "is new" if name not in found.files else "was altered"
-            raise SigningError(f"{folder / name}: {state} after the pack was signed by {found.signer}; sign it again")
+            where = contents.folder / name
+            raise SigningError(f"{where}: {state} after the pack was signed by {found.signer}; sign it again")
     return found
 
 
-def _read(folder: Path) -> Signature:
-    path = folder / NAME
+def _read(contents: Contents) -> Signature:
+    path, data = contents.folder / NAME, contents.signature
+    if data is None:
+        raise SigningError(f"{contents.folder}: is not signed; have it signed with guardrail policy sign")
+    if len(data) > _LARGEST:
+        raise SigningError(f"{path}: is no signature; sign the pack again")
     try:
-        if path.stat().st_size > _LARGEST:
-            raise SigningError(f"{path}: is no signature; sign the pack again")
-        found = msgspec.json.decode(path.read_bytes(), type=Signature)
+        found = msgspec.json.decode(data, type=Signature)
         public = Ed25519PublicKey.from_public_bytes(base64.b64decode(found.key, validate=True))
         public.verify(base64.b64decode(found.signature, validate=True), found.canonical())
-    except FileNotFoundError as error:
-        raise SigningError(f"{folder}: is not signed; have it signed with guardrail policy sign") from error
-    except OSError as error:
-        raise SigningError(f"{path}: cannot be read ({(error.strerror or 'error').lower()})") from error
     except InvalidSignature as error:
         raise SigningError(f"{path}: the signature does not belong to what it signs; sign the pack again") from error
-    except SigningError:
-        raise
     except (ValueError, msgspec.MsgspecError) as error:
         raise SigningError(f"{path}: is no signature; sign the pack again") from error
     return found
@@ -164,23 +159,33 @@ class Trust(msgspec.Struct, frozen=True):
     def required(self) -> Trust:
         return msgspec.structs.replace(self, needed=True)
 
-    def signers(self, folders: Sequence[Path], problems: list[str]) -> list[str]:
+    def signed_by(self, packs: Sequence[Contents], problems: list[str]) -> str:
+        """Who answers for all of these packs together; empty unless each is signed by one of ``keys``.
+
+        Whoever reads a record must not take one signed pack, or a name that anybody can write, for a release of the
+        whole. ``problems``: as for ``signers``.
+        """
+        signers = self.signers(packs, problems)
+        is_whole = bool(self.keys) and len(signers) == len(packs)
+        return "; ".join(dict.fromkeys(signers)) if is_whole else ""
+
+    def signers(self, packs: Sequence[Contents], problems: list[str]) -> list[str]:
         """Who has signed these packs, one for each that counts as signed. What is wrong is added to ``problems``
         where signatures are needed; elsewhere a pack without a good one is merely unsigned."""
         found = []
-        for folder in folders:
+        for pack in packs:
             try:
-                found.append(self._signer(folder))
+                found.append(self._signer(pack))
             except SigningError as error:
                 if self.needed:
                     problems.append(str(error))
         return found
 
-    def _signer(self, folder: Path) -> str:
-        signature = verify(folder)
+    def _signer(self, pack: Contents) -> str:
+        signature = verify(pack)
         if self.keys and signature.key not in self.keys:
             what = f"the key {PREFIX}{signature.key} is not among trusted_keys; add it, or have the pack signed anew"
-            raise SigningError(f"{folder / NAME}: {what}")
+            raise SigningError(f"{pack.folder / NAME}: {what}")
         return signature.signer
 
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
+from guardrail.policy.contents import read_contents
 from guardrail.policy.vocabulary import FILE_KEYS, nearest, shown
-from guardrail.yamlread import Places, Unreadable, read
+from guardrail.yamlread import Places, Unreadable, parse
 
 
 class PolicyError(ValueError):
@@ -22,9 +21,10 @@ class PolicyError(ValueError):
 class Source:
     """One file of a pack."""
 
-    def __init__(self, path: Path, tree: dict[Any, Any]) -> None:
-        self.path, self.tree = path, tree
-        self._places = Places(path)
+    def __init__(self, path: Path, data: bytes) -> None:
+        """Raises ``Unreadable``."""
+        self.path, self.tree = path, parse(path, data)
+        self._places = Places(path, data)
 
     def place(self, *at: str | int) -> str:
         return self._places.of(*at)
@@ -42,39 +42,29 @@ class Pack:
 
     def __init__(self, folder: Path, problems: Problems) -> None:
         self.folder = folder
+        self.contents = read_contents(folder)
         self.head: Source | None = None
         self.files: list[Source] = []
-        if not folder.is_dir():
-            problems.append(f"{folder}: is no folder; name a pack that is shipped, or a folder")
-            return
-        for path in sorted(folder.rglob("*.yml")):
-            problems.append(f"{path}:1:1: only *.yaml is read, so this would be ignored; rename it")
-        for path in sorted(folder.rglob("*.yaml")):
+        problems.extend(self.contents.problems)
+        for name, data in self.contents.data.items():
             try:
-                source = Source(path, read(path))
+                source = Source(folder / name, data)
             except Unreadable as error:
                 problems.append(str(error))
                 continue
-            if path == folder / "pack.yaml":
+            if name == "pack.yaml":
                 self.head = source
             else:
                 self._check_keys(source, problems)
                 self.files.append(source)
-        if self.head is None and not any(str(folder / "pack.yaml") in p for p in problems):
-            problems.append(f"{folder / 'pack.yaml'}:1:1: is missing; write one with id, version, owner and sources")
+        missing = folder / "pack.yaml"
+        if self.head is None and not any(p.startswith((f"{missing}:", f"{folder}: ")) for p in problems):
+            problems.append(f"{missing}:1:1: is missing; write one with id, version, owner and sources")
 
     def _check_keys(self, source: Source, problems: Problems) -> None:
         for key in source.tree:
             if key not in FILE_KEYS:
                 problems.add(source, (key,), f"unknown key {shown(key)}; {nearest(key, FILE_KEYS)}")
-
-    def digest(self) -> bytes:
-        """A hash of every byte of the pack, names included."""
-        total = hashlib.sha256()
-        for path in sorted(self.folder.rglob("*.yaml")):
-            data = path.read_bytes()
-            total.update(f"{path.relative_to(self.folder).as_posix()}\0{len(data)}\0".encode() + data)
-        return total.digest()
 
 
 def find(names: Sequence[str | Path], shipped: Path) -> list[Path]:

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from escalation.case import Case, State
 from escalation.store import Conflict, NotFound, StoreError
 from guardrail import __version__
+from guardrail.policy import PolicyError
 from guardrail.server.services import Services
 from guardrail.store.identity import same
 
@@ -100,12 +101,12 @@ class _Api:
         return _json(self._services.about_policy())
 
     async def reload(self, request: Request) -> Response:
-        """Put the policy on the disk in force; 422 with every problem where it cannot be, and nothing changes."""
+        """Put the policy on the disk in force; 422 with every problem where it cannot be, and it does not change."""
         by = _name(await _read(request))
         try:
             await self._services.reload(by)
-        except ValueError as error:
-            problems = str(error).splitlines()
+        except PolicyError as error:
+            problems = list(error.problems)
             return _json({"error": {"status": 422, "message": "the policy was refused", "problems": problems}}, 422)
         return _json(self._services.about_policy())
 

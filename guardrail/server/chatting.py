@@ -70,7 +70,8 @@ class Chatting:
         self._scope, self._receive, self._client = scope, receive, send
         self._id = secrets.token_hex(12)
         self._about = read_headers(scope["headers"])
-        self._exchange = Exchange(services.policy, dialect, services.help, services.terms, services.policies.trial)
+        self._policy = services.policy  # of this exchange, whatever is put in force meanwhile
+        self._exchange = Exchange(self._policy, dialect, services.help, services.terms, services.policies.trial)
         self._body = b""
         self._located: Located | None = None
         self._new: Chat | None = None  # the chat as the request brought it
@@ -117,10 +118,16 @@ class Chatting:
         finally:
             await watch.stop()
             await self._close_answer()
-        self._services.exchanged(
-            self._id, self._conversation, self._dialect.name, self._outcome(), self._exchange.action
-        )
+        self._exchanged(self._outcome())
         self._services.metrics.added_latency(perf_counter() - begun - self._awaited)
+
+    def _exchanged(self, outcome: str) -> None:
+        self._services.exchanged(
+            self._id, self._conversation, self._dialect.name, outcome, self._exchange.action, self._policy
+        )
+
+    def _fault(self, kind: str) -> None:
+        self._services.fault(kind, exchange=self._id, policy=self._policy)
 
     def _outcome(self) -> str:
         if self._gone:
@@ -158,7 +165,7 @@ class Chatting:
             read.kept.user, read.kept.trail = about.caller.user, located.trail
         self._remembered = located.state
         if located.store_failed:
-            self._services.fault("store_failed", exchange=self._id)
+            self._fault("store_failed")
         self._new = chat
         earlier: tuple[Message, ...] = ()
         if located.named is not None and not any(m.role == "assistant" for m in chat.messages):
@@ -187,7 +194,7 @@ class Chatting:
     async def _refuse(self, about: About, status: int, message: str, said: str) -> None:
         """A request that is refused is never sent on. Somebody in care, or in danger by what was still heard of
         it (``said``), is answered all the same."""
-        self._services.fault("request_refused", exchange=self._id)
+        self._fault("request_refused")
         turns = (Message("user", said),) if said else ()
         chat = Chat(turns, stream=self._dialect.seems_streamed(self._body))
         at = self._services.now()
@@ -207,7 +214,7 @@ class Chatting:
         )
         await self._drive(opened)
         outcome = "refused" if self._exchange.action == "pass" else "answered"
-        self._services.exchanged(self._id, self._conversation, self._dialect.name, outcome, self._exchange.action)
+        self._exchanged(outcome)
 
     # --- the pump
 
@@ -279,11 +286,11 @@ class Chatting:
             case Replied():
                 self._remember_reply(effect)
             case Commit():
-                return await self._services.commit(effect, self._id, self._conversation, self._place())
+                return await self._services.commit(effect, self._id, self._conversation, self._place(), self._policy)
             case CloseUpstream():
                 await self._close_answer()
             case Fault():
-                self._services.fault(effect.kind, exchange=self._id)
+                self._fault(effect.kind)
         return None
 
     def _remember_reply(self, replied: Replied) -> None:
@@ -320,7 +327,7 @@ class Chatting:
             try:
                 await self._services.store.flush(_SAVE_WITHIN)
             except StoreFailed:
-                self._services.fault("store_failed", exchange=self._id)
+                self._fault("store_failed")
 
     # --- the upstream
 

@@ -8,46 +8,75 @@ import msgspec
 
 from guardrail import shipped
 from guardrail.core.rules import Policy
+from guardrail.policy import PolicyError
 from guardrail.policy.signing import Trust
 from guardrail.settings import Settings
 
 
-class Loaded(msgspec.Struct, frozen=True):
-    """Policies as they lay on the disk. ``trial`` is only tried."""
+class Packs(msgspec.Struct, frozen=True):
+    """Packs that the settings name, and whose signatures count for them."""
 
-    policy: Policy
-    trial: Policy | None = None
+    names: tuple[str, ...]
+    trust: Trust
 
+    def read(self) -> Policy:
+        """Compile what lies on the disk. Raises ``PolicyError`` whatever goes wrong, with a line for each problem."""
+        try:
+            return shipped.policy(self.names, trust=self.trust)
+        except PolicyError:
+            raise
+        except Exception as error:
+            raise self._unexpected(error) from error
 
-def load(settings: Settings) -> Loaded:
-    """Compile what the settings name. Raises ``PolicyError`` with every problem."""
-    trust = Trust(frozenset(settings.trusted_keys), settings.require_signed)
-    policy = shipped.policy(settings.policies, trust=trust)
-    return Loaded(policy, shipped.policy(settings.shadow_policies) if settings.shadow_policies else None)
+    async def reread(self) -> Policy | PolicyError:
+        """As ``read``, beside the people who are talking."""
+        try:
+            return await asyncio.to_thread(self.read)
+        except PolicyError as error:
+            return error
+        except Exception as error:  # not even a thread could be had
+            return self._unexpected(error)
+
+    def _unexpected(self, error: Exception) -> PolicyError:
+        why = (error.strerror or "error").lower() if isinstance(error, OSError) else type(error).__name__
+        return PolicyError([f"{', '.join(self.names)}: cannot be used ({why}); see guardrail policy lint"])
 
 
 class Policies:
-    """What is in force. A new policy takes its place whole or not at all: one that cannot be used leaves the last good
-    one where it is, and ``refused`` says so until a good one has come."""
+    """What is in force, and what is on trial. A new one takes its place whole or not at all, whatever becomes of the
+    other: one that cannot be used leaves the last good one where it is, and ``refused`` or ``trial_refused`` says why
+    until a good one has come."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        """Raises ``PolicyError`` where there is nothing to put in force. A trial that cannot be used waits."""
+        keys = frozenset(settings.trusted_keys)
+        self._live = Packs(settings.policies, Trust(keys, settings.require_signed))
+        self._tried = Packs(settings.shadow_policies, Trust(keys)) if settings.shadow_policies else None
         self._lock = asyncio.Lock()
-        loaded = load(settings)
-        self.current, self.trial = loaded.policy, loaded.trial
+        self.current = self._live.read()
         self.refused: tuple[str, ...] = ()
+        self.trial: Policy | None = None
+        self.trial_refused: tuple[str, ...] = ()
+        if self._tried is not None:
+            try:
+                self.trial = self._tried.read()
+            except PolicyError as error:
+                self.trial_refused = error.problems
 
     async def reload(self) -> Policy:
-        """Take what lies on the disk now, and give what was in force before. Raises ``ValueError`` with every problem.
+        """Take what lies on the disk now, and give what was in force before. Raises ``PolicyError`` where that stays.
 
         Exchanges under way end with the policy they began with.
         """
         async with self._lock:
-            try:
-                loaded = await asyncio.to_thread(load, self._settings)
-            except ValueError as error:
-                self.refused = tuple(str(error).splitlines()) or (type(error).__name__,)
-                raise
-            before = self.current
-            self.current, self.trial, self.refused = loaded.policy, loaded.trial, ()
+            live = await self._live.reread()
+            trial = await self._tried.reread() if self._tried is not None else None
+            if isinstance(trial, PolicyError):
+                self.trial_refused = trial.problems
+            else:
+                self.trial, self.trial_refused = trial, ()
+            if isinstance(live, PolicyError):
+                self.refused = live.problems
+                raise live
+            before, self.current, self.refused = self.current, live, ()
             return before

@@ -33,6 +33,7 @@ from guardrail.core.rules import Policy
 from guardrail.dialects.json_api import JsonApi
 from guardrail.journal import Journal, JournalError, JournalInUse, RecordRefused, verdict_fields, word
 from guardrail.metrics import Metrics
+from guardrail.policy import PolicyError
 from guardrail.redact import Redactor
 from guardrail.resources import Directory
 from guardrail.server import telling
@@ -138,7 +139,8 @@ class Services:
         self._supervisor.start("housekeeping", self._keep_house)
         self._supervisor.start("policies", self._reload_when_asked)
         about = {"version": __version__, "mode": self.settings.mode, "pid": os.getpid(), "policy": self.policy.name}
-        self.journal.append("start", {**about, **self._in_force()})
+        self._note("start", about)
+        self._note_trial("start")
         log.info("ready", mode=self.settings.mode, policy=self.policy.name, degraded=self.degraded())
 
     @property
@@ -146,36 +148,47 @@ class Services:
         """The policy in force."""
         return self.policies.current
 
-    def _in_force(self) -> dict[str, object]:
-        """What every record of the journal says: by which policy, and who answers for it."""
-        policy = self.policies.current
-        return {"policy_hash": policy.hash, **({"signed_by": word(policy.signed_by)} if policy.signed_by else {})}
-
     async def reload(self, by: str) -> Policy:
-        """Put the policy that lies on the disk now in force. Raises ``ValueError`` with every problem; then the last
-        good one stays in force, and health says so."""
+        """Put the policy that lies on the disk now in force. Raises ``PolicyError`` with every problem; then the last
+        good one stays in force, and health says so. A trial that is refused keeps nothing back."""
         try:
             before = await self.policies.reload()
-        except ValueError:
-            problems = self.policies.refused
+        except PolicyError as error:
+            problems = error.problems
             log.error("the policy was refused, the last good one stays", problems=len(problems), first=problems[0])
-            about = {"policy": self.policy.name, "by": word(by), "event": "refused"}
+            about = {"policy": word(self.policy.name), "by": word(by), "event": "refused"}
             self._note("policy", {**about, "count": len(problems)})
-            self.metrics.reloaded(ok=False)
+            self.metrics.reloaded("refused")
+            self._note_trial(by)
             raise
         policy = self.policy
         log.warning("a policy is in force", policy=policy.name, hash=policy.hash[:12], before=before.hash[:12])
-        about = {"policy": policy.name, "before": before.hash, "by": word(by), "event": "in force"}
+        about = {"policy": word(policy.name), "before": before.hash, "by": word(by), "event": "in force"}
         self._note("policy", {**about, "signed": bool(policy.signed_by), "rules": len(policy.rules)})
-        self.metrics.reloaded(ok=True)
+        self.metrics.reloaded("in_force")
         self.metrics.policy(__version__, policy.name)
+        self._note_trial(by)
         return policy
+
+    def _note_trial(self, by: str) -> None:
+        """Say it where the trial on the disk could not be used."""
+        problems = self.policies.trial_refused
+        if not problems:
+            return
+        log.error("the trial was refused", problems=len(problems), first=problems[0], on_trial=self._on_trial())
+        about = {"policy": word(self.policy.name), "by": word(by), "event": "trial refused"}
+        self._note("policy", {**about, "count": len(problems)})
+        self.metrics.reloaded("trial_refused")
+
+    def _on_trial(self) -> str:
+        trial = self.policies.trial
+        return f"{trial.name} stays on trial" if trial else "nothing is on trial"
 
     async def _reload_when_asked(self) -> None:
         while True:
             await self.reload_asked.wait()
             self.reload_asked.clear()
-            with contextlib.suppress(ValueError):  # said in the log, in health and in the journal
+            with contextlib.suppress(PolicyError):  # said in the log, in health and in the journal
                 await self.reload("SIGHUP")
 
     def minute(self, at: float) -> int:
@@ -195,7 +208,7 @@ class Services:
         self.scanner.close()
         await self._redactor.close()
         await self._client.aclose()
-        self.journal.append("stop", {"pid": os.getpid(), **self._in_force()})
+        self._note("stop", {"pid": os.getpid()})
         with contextlib.suppress(JournalError):  # said in the log by the journal itself
             await asyncio.to_thread(self.journal.close)
 
@@ -215,9 +228,12 @@ class Services:
     # --- what exchanges ask for
 
     async def commit(
-        self, effect: Commit, exchange: str, conversation: str, place: tuple[str | None, str]
+        self, effect: Commit, exchange: str, conversation: str, place: tuple[str | None, str], policy: Policy
     ) -> Committed:
-        """Make a verdict's cases durable. ``told`` only when a channel is configured to tell a human."""
+        """Make a verdict's cases durable. ``told`` only when a channel is configured to tell a human.
+
+        ``policy``: the exchange's, here and below. The one in force may be another by now.
+        """
         opened = []
         durable = True
         for draft in effect.drafts:
@@ -225,7 +241,7 @@ class Services:
             done = await self.desk.commit(new)
             durable = durable and done.where != "memory"
             if done.where != "store":
-                self.fault(f"case_in_{done.where}", exchange=exchange, case=new.id)
+                self.fault(f"case_in_{done.where}", exchange=exchange, case=new.id, policy=policy)
             opened.append(OpenCase(done.id, draft.category, draft.severity))
             if done.created:
                 self.metrics.case_opened(draft.category, draft.severity)
@@ -243,8 +259,9 @@ class Services:
                     "priority": priority_of(new.severity, new.raised),
                     "ladder": new.ladder,
                     "rule": draft.rule,
-                    "policy": effect.verdict.policy,
+                    "policy": word(effect.verdict.policy),
                 },
+                policy,
             )
         return Committed(self.now(), tuple(opened), told=durable and bool(self.settings.escalation.channels))
 
@@ -266,7 +283,9 @@ class Services:
         live = {"live_severity": verdict.severity, "live_action": verdict.action, "live_rule": word(verdict.rule)}
         self._note("trial", {**fields, **live})
 
-    def exchanged(self, exchange: str, conversation: str, dialect: str, outcome: str, action: str) -> None:
+    def exchanged(
+        self, exchange: str, conversation: str, dialect: str, outcome: str, action: str, policy: Policy
+    ) -> None:
         """One exchange is over: the line every exchange has in the journal."""
         self.metrics.exchange(dialect, outcome)
         fields = {
@@ -276,15 +295,16 @@ class Services:
             "outcome": outcome,
             "action": action,
         }
-        self._note("exchange", fields)
+        self._note("exchange", fields, policy)
 
-    def fault(self, kind: str, *, exchange: str, case: str = "") -> None:
-        """Something failed and was answered."""
+    def fault(self, kind: str, *, exchange: str = "", case: str = "", policy: Policy | None = None) -> None:
+        """Something failed and was answered; outside of an exchange there is no ``exchange`` and no ``policy``."""
         part, _, reason = kind.partition("_")
         if part == "upstream":
             self.metrics.upstream_error(reason)
         log.warning("a failure was answered", kind=kind, exchange=exchange)
-        self._note("failure", {"part": part, "reason": kind, "exchange": exchange, **({"case": case} if case else {})})
+        about = {"part": part, "reason": kind, "exchange": exchange, **({"case": case} if case else {})}
+        self._note("failure", about, policy)
 
     def warn_once(self, what: str, path: str) -> None:
         """Say something about a path the first time it is seen. Paths beyond a hundred are only counted.
@@ -325,7 +345,7 @@ class Services:
             self.store.remember(msgspec.structs.replace(state, trajectory=after, cases=tuple(others)))
             await self.store.flush(1.0)
         except StoreFailed:
-            self.fault("store_failed", exchange="")
+            self.fault("store_failed")
             return
         change = {"before": state.trajectory.latch, "after": after.latch, "by": case.resolved_by, "case": case.id}
         self._note("latch", {"conversation": case.conversation, **change})
@@ -342,10 +362,16 @@ class Services:
     def _on_dead(self, told: Told) -> None:
         log.error("nobody could be told through a channel: act on it now", channel=told.channel, case=told.case)
 
-    def _note(self, kind: str, fields: Mapping[str, object]) -> None:
-        """Write into the journal. What it refuses is said in the log, and keeps nobody from an answer."""
+    def _note(self, kind: str, fields: Mapping[str, object], policy: Policy | None = None) -> None:
+        """Write into the journal, and by which policy: the exchange's, or the one in force where there is no exchange.
+        Fields that name a policy's hash bring its signer, or have none.
+
+        What the journal refuses is said in the log, and keeps nobody from an answer.
+        """
+        by = policy or self.policy
+        released = {"policy_hash": by.hash, **({"signed_by": word(by.signed_by)} if by.signed_by else {})}
         try:
-            self.journal.append(kind, {**self._in_force(), **fields})
+            self.journal.append(kind, {**fields} if "policy_hash" in fields else {**released, **fields})
         except RecordRefused as refused:
             log.error("a record could not be written", kind=kind, reason=str(refused))
 
@@ -365,6 +391,7 @@ class Services:
             f"a damaged conversation store was set aside: {self.store.set_aside}": self.store.set_aside is not None,
             f"the policy on the disk was refused ({self.policy.name} stays in force)": bool(self.policies.refused),
             **{f"suicide goes unanswered: {waiver}": True for waiver in self.policy.waived},
+            f"the trial on the disk was refused ({self._on_trial()})": bool(self.policies.trial_refused),
             "journal: " + self.journal.health.reason: not self.journal.health.ok,
             "nobody is told: no escalation channel": not self.settings.escalation.channels,
             f"{desk.dead_letters} notices given up": desk.dead_letters > 0,
@@ -404,6 +431,7 @@ class Services:
             "languages": list(policy.responses),
             "refused": list(self.policies.refused),
             "trial": trial and {"name": trial.name, "hash": trial.hash},
+            "trial_refused": list(self.policies.trial_refused),
         }
 
     async def refresh_gauges(self) -> None:

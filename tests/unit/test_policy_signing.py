@@ -11,6 +11,7 @@ import pytest
 
 from guardrail.cli import main
 from guardrail.policy import PolicyError, load
+from guardrail.policy.contents import read_contents
 from guardrail.policy.signing import NAME, PREFIX, Signature, SigningError, Trust, read_public, verify
 from tests.packs import FILES, pack
 
@@ -31,7 +32,7 @@ def trusted(tmp_path: Path) -> Trust:
 
 
 def test_a_signed_pack_says_who_which_role_when_and_why(signed: Path, tmp_path: Path) -> None:
-    signature = verify(signed)
+    signature = verify(read_contents(signed))
     assert (signature.who, signature.role, signature.why) == ("A. Lead", "clinical lead", "first release")
     assert signature.when.endswith("+00:00") and signature.pack == "t"
     policy = load([signed], trusted(tmp_path))
@@ -69,11 +70,28 @@ def test_an_unsigned_pack_and_a_strangers_signature_are_refused_where_signatures
     assert load([signed]).signed_by == ""
 
 
+def test_nobody_is_named_for_a_policy_that_is_signed_only_in_part_or_by_nobody_known(
+    signed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    heard = Trust(trusted(tmp_path).keys)
+    second = pack(tmp_path / "second", floor="", texts="", failures="", guidance="guidance: {other: be kind}\n")
+    assert load([signed], heard).signed_by == "A. Lead (clinical lead)"
+    assert load([signed, second], heard).signed_by == ""
+    assert load([second, signed], heard).signed_by == ""
+    sign = ["policy", "sign", str(second), "--key", str(tmp_path / "clinic.key")]
+    assert main([*sign, "--who", "B. Second", "--role", "nurse", "--why", "more"]) == 0
+    assert load([signed, second], heard).signed_by == "A. Lead (clinical lead); B. Second (nurse)"
+    assert load([signed]).signed_by == "", "a name that anybody can write is no release"
+    assert main(["policy", "keys", "stranger", "--out", str(tmp_path)]) == 0
+    assert main([*sign[:-1], str(tmp_path / "stranger.key"), *SIGN]) == 0
+    assert load([signed, second], heard).signed_by == ""
+
+
 @pytest.mark.parametrize("text", ["", "{}", "[1]", "\x00", '{"pack": 3}', "x" * 2_000_000])
 def test_what_is_no_signature_is_said_to_be_none(signed: Path, text: str) -> None:
     (signed / NAME).write_text(text)
     with pytest.raises(SigningError, match="is no signature"):
-        verify(signed)
+        verify(read_contents(signed))
 
 
 def test_a_waiver_lets_suicide_go_unanswered_only_in_a_signed_pack(tmp_path: Path) -> None:
