@@ -31,15 +31,15 @@ class Guard:
 
     @classmethod
     def load(cls, policies: str | Path | Iterable[str | Path] = "base", *, detectors: Sequence[Detector] = ()) -> Guard:
-        """Load packs by name or folder, the shipped lexicon, and further ``detectors``.
+        """Load packs by name or folder, the shipped lexicon with what the packs add to it, and further ``detectors``.
 
         Raises ``guardrail.policy.PolicyError`` or ``guardrail.detectors.LexiconError``, each with every
         problem as ``file:line:col``.
         """
-        from guardrail.shipped import lexicon, policy
+        from guardrail.shipped import load
 
-        packs = [policies] if isinstance(policies, str | Path) else list(policies)
-        return cls(policy(packs), (lexicon(), *detectors))
+        loaded = load([policies] if isinstance(policies, str | Path) else list(policies))
+        return cls(loaded.policy, (loaded.lexicon, *detectors))
 
     def inspect(
         self,

@@ -7,27 +7,60 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from guardrail.core.ports import Detector
+import msgspec
+
 from guardrail.core.rules import Policy
 
 if TYPE_CHECKING:
+    from guardrail.detectors import Lexicon
+    from guardrail.detectors.lexicon_load import Entry
+    from guardrail.policy.compile import Compiled
     from guardrail.policy.signing import Trust
 
 POLICIES = Path(__file__).resolve().parent.parent / "policies"
 """The folder of shipped packs: ``base``, and beside it ``lexicon`` and ``resources``."""
 
 
-def policy(packs: Sequence[str | Path] = ("base",), folder: Path = POLICIES, trust: Trust | None = None) -> Policy:
-    """Compile packs, by name (looked for in ``folder``, then among the shipped) or by folder."""
-    from guardrail.policy import find, load
+class Loaded(msgspec.Struct, frozen=True):
+    """Packs, ready to be used: how to decide, and what to listen for."""
 
-    found = find(packs, folder)
-    return load(found) if trust is None else load(found, trust)
+    policy: Policy
+    lexicon: Lexicon
+
+
+def load(packs: Sequence[str | Path] = ("base",), folder: Path = POLICIES, trust: Trust | None = None) -> Loaded:
+    """Compile packs, by name (looked for in ``folder``, then among the shipped) or by folder.
+
+    Raises ``guardrail.policy.PolicyError`` or ``guardrail.detectors.LexiconError``.
+    """
+    found = compiled(packs, folder, trust)
+    return Loaded(found.policy, lexicon_with(found.lexicon))
+
+
+def compiled(packs: Sequence[str | Path], folder: Path = POLICIES, trust: Trust | None = None) -> Compiled:
+    """As ``load``, with all that lint and other tools need to know of the packs."""
+    from guardrail.policy import find
+    from guardrail.policy.compile import compile_packs
+    from guardrail.policy.signing import ANYBODY
+
+    return compile_packs(find(packs, folder), trust or ANYBODY, lexicon().entries)
+
+
+def policy(packs: Sequence[str | Path] = ("base",), folder: Path = POLICIES, trust: Trust | None = None) -> Policy:
+    """As ``load``, without detectors."""
+    return compiled(packs, folder, trust).policy
 
 
 @cache
-def lexicon() -> Detector:
+def lexicon() -> Lexicon:
     """The shipped lexicon, all languages, both directions."""
     from guardrail.detectors import load_lexicon
 
     return load_lexicon(POLICIES / "lexicon")
+
+
+def lexicon_with(entries: Sequence[Entry]) -> Lexicon:
+    """The shipped lexicon, and what packs listen for besides."""
+    from guardrail.detectors import Lexicon
+
+    return Lexicon((*lexicon().entries, *entries)) if entries else lexicon()

@@ -14,7 +14,7 @@ import guardrail.cli.policy_release as release
 import guardrail.cli.policy_views as views
 from guardrail.cli.common import add_json
 from guardrail.cli.output import fail, say, say_json
-from guardrail.cli.policy_packs import CannotRead, add_packs, compiled, detectors, folders
+from guardrail.cli.policy_packs import CannotRead, add_packs, compiled, folders, listening, shipped_entries
 
 if TYPE_CHECKING:
     from guardrail.policy.vignettes import Vignette
@@ -43,11 +43,11 @@ def run_lint(arguments: argparse.Namespace) -> int:
 
     try:
         found = folders(arguments)
-        look = detectors()
+        known = shipped_entries()
     except CannotRead as error:
         return _report_broken(error, arguments.json)
     today = datetime.datetime.now(datetime.UTC).date()
-    report = lint(found.folders, today, found.responders, look, found.trust)
+    report = lint(found.folders, today, found.responders, listening, found.trust, known)
     if arguments.json:
         say_json(report)
     else:
@@ -67,7 +67,7 @@ def run_test(arguments: argparse.Namespace) -> int:
     try:
         packs = compiled(arguments)
         other = compiled(arguments, arguments.against) if arguments.against else None
-        seen = Seen(detectors())
+        seen = Seen(listening(packs.lexicon))
     except CannotRead as error:
         return _report_broken(error, arguments.json)
     errors: list[str] = []

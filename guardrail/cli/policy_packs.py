@@ -14,6 +14,7 @@ from guardrail.policy.signing import ANYBODY, Trust
 from guardrail.settings import SettingsError
 
 if TYPE_CHECKING:
+    from guardrail.detectors.lexicon_load import Entry
     from guardrail.policy.compile import Compiled
     from guardrail.policy.proving import Look
 
@@ -65,19 +66,26 @@ def compiled(arguments: argparse.Namespace, named: Sequence[str] = ()) -> Compil
 
     found = folders(arguments, named)
     try:
-        return compile_packs(found.folders, found.trust)
+        return compile_packs(found.folders, found.trust, shipped_entries())
     except PolicyError as error:
         raise CannotRead(error.problems) from error
 
 
-def detectors() -> Look:
-    """The shipped lexicon, as vignettes are looked at. Raises ``CannotRead``."""
+def shipped_entries() -> Sequence[Entry]:
+    """What the shipped lexicon listens for. Raises ``CannotRead``."""
     from guardrail.detectors import LexiconError
-    from guardrail.detectors.run import look
     from guardrail.shipped import lexicon
 
     try:
-        detector = lexicon()
+        return lexicon().entries
     except LexiconError as error:
         raise CannotRead(error.problems) from error
+
+
+def listening(own: Sequence[Entry]) -> Look:
+    """The shipped lexicon with what packs add to it, as vignettes are looked at."""
+    from guardrail.detectors.run import look
+    from guardrail.shipped import lexicon_with
+
+    detector = lexicon_with(own)
     return lambda text, context: [look(detector, text, context)]

@@ -13,7 +13,7 @@ import msgspec
 from guardrail.cli.common import add_config, add_json, settings_of
 from guardrail.cli.inspecting import AUDIENCES
 from guardrail.cli.output import fail, say, say_json
-from guardrail.cli.policy_packs import CannotRead, add_packs, compiled, detectors
+from guardrail.cli.policy_packs import CannotRead, add_packs, compiled, listening
 from guardrail.settings import SettingsError
 
 
@@ -61,7 +61,7 @@ def run_explain(arguments: argparse.Namespace) -> int:
         return fail("name either --text or --vignette")
     try:
         packs = compiled(arguments)
-        seen = Seen(detectors())
+        seen = Seen(listening(packs.lexicon))
     except CannotRead as error:
         return fail(error.problems)
     if arguments.text is not None:
@@ -88,16 +88,16 @@ def run_explain(arguments: argparse.Namespace) -> int:
 
 
 def run_diff(arguments: argparse.Namespace) -> int:
-    from guardrail.policy.difference import differences, expectations, lines, moved
+    from guardrail.policy.difference import differences, expectations, heard, lines, moved
     from guardrail.policy.proving import Seen
     from guardrail.policy.vignettes import read_vignettes
 
     try:
         before, after = (compiled(arguments, name.split(",")) for name in (arguments.before, arguments.after))
-        seen = Seen(detectors())
+        seen = Seen(listening(after.lexicon))
     except CannotRead as error:
         return fail(error.problems)
-    changes = list(differences(before.policy, after.policy))
+    changes = [*differences(before.policy, after.policy), *heard(before.lexicon, after.lexicon)]
     old, new = (read_vignettes(packs.packs, []) for packs in (before, after))
     changes += expectations(old, new) if old and new else ()
     kept = {vignette.id for vignette in new}
@@ -125,7 +125,7 @@ def run_simulate(arguments: argparse.Namespace) -> int:
         before = compiled(arguments, arguments.against or ())
         arguments.packs = named
         zone = _zone(arguments)
-        reading = Reading(Path(arguments.on), zone)
+        reading = Reading(Path(arguments.on), zone, listening(after.lexicon), before.lexicon != after.lexicon)
         found = simulate(before.policy, after.policy, reading.turns())
     except CannotRead as error:
         return fail(error.problems)
@@ -166,7 +166,7 @@ def run_hazards(arguments: argparse.Namespace) -> int:
 
     try:
         packs = compiled(arguments)
-        seen = Seen(detectors())
+        seen = Seen(listening(packs.lexicon))
     except CannotRead as error:
         return fail(error.problems)
     errors: list[str] = []

@@ -15,9 +15,10 @@ from typing import Annotated, Any, cast
 import msgspec
 
 from guardrail.cli.inspecting import AUDIENCES, LONGEST_LINE
-from guardrail.cli.policy_packs import CannotRead, detectors
+from guardrail.cli.policy_packs import CannotRead
 from guardrail.core.conditions import Around
 from guardrail.core.model import Audience, Context, Direction, Failed, Found, Message, Role, Signal
+from guardrail.policy.proving import Look
 from guardrail.policy.simulate import Recorded
 from guardrail.policy.unjudged import Known
 
@@ -29,10 +30,12 @@ Grade = Annotated[int, msgspec.Meta(ge=0, le=4)]
 
 
 class Reading:
-    """Recorded turns of ``path``, and what of it could not be read. ``zone``: the operator's."""
+    """Recorded turns of ``path``, and what of it could not be read. ``zone``: the operator's. ``look``: what listens to
+    conversations; ``otherwise``: the packs that are compared have other lexicons."""
 
-    def __init__(self, path: Path, zone: tzinfo) -> None:
-        self._path, self._zone = path, zone
+    def __init__(self, path: Path, zone: tzinfo, look: Look, otherwise: bool = False) -> None:
+        self._path, self._zone, self._look, self._otherwise = path, zone, look, otherwise
+        self._is_journal = path.is_dir() or _is_journal(path)
         self.unreadable = 0
         self.places: list[str] = []
 
@@ -40,12 +43,16 @@ class Reading:
         """Raises ``CannotRead`` where there is nothing to read, or a conversation is none."""
         if self._path.is_dir():
             yield from self._of_journal(_segments(self._path))
-        elif _is_journal(self._path):
+        elif self._is_journal:
             yield from self._of_journal([self._path])
         else:
-            yield from _of_conversations(self._path, self._zone)
+            yield from _of_conversations(self._path, self._zone, self._look)
 
     def caveats(self) -> Iterator[str]:
+        if self._otherwise and self._is_journal:
+            yield "the packs' lexicons differ, and a journal holds no words: what only one of them hears is not seen"
+        elif self._otherwise:
+            yield "the packs' lexicons differ: both are tried on what the new one hears; try the old one by itself too"
         if self.unreadable:
             more = f" and {self.unreadable - len(self.places)} more" if self.unreadable > len(self.places) else ""
             lines = "line" if self.unreadable == 1 else "lines"
@@ -190,8 +197,7 @@ class _Row(msgspec.Struct):
     prefers: list[str] = []
 
 
-def _of_conversations(path: Path, zone: tzinfo) -> Iterator[Recorded]:
-    look = detectors()
+def _of_conversations(path: Path, zone: tzinfo, look: Look) -> Iterator[Recorded]:
     for number, line in _lines(path):
         try:
             row = msgspec.json.decode(line, type=_Row)

@@ -8,6 +8,7 @@ silence a first-person ``high`` in the same message; only what frames that very 
 from __future__ import annotations
 
 import bisect
+import functools
 import itertools
 import re
 import threading
@@ -64,6 +65,10 @@ class _Set:
         self._lock = threading.Lock()
         self._set: Any = None
 
+    @property
+    def is_ready(self) -> bool:
+        return self._set is not None
+
     def compiled(self) -> Any:
         with self._lock:
             if self._set is None:
@@ -85,6 +90,12 @@ class _Set:
         return [self._entries[i] for i in found] if found else []
 
 
+@functools.lru_cache(maxsize=256)
+def _set(entries: tuple[Entry, ...], seen: str) -> _Set:
+    """One set for the same entries: a lexicon that differs in one language has the others ready."""
+    return _Set(entries, seen)
+
+
 class _Patterns:
     """Entries of one direction, as sets to find them fast and patterns to find them exactly."""
 
@@ -92,13 +103,14 @@ class _Patterns:
         by_language: dict[tuple[str, str], list[Entry]] = {}
         for entry in entries:
             by_language.setdefault((entry.language, entry.script), []).append(entry)
-        self._sets = [_Set(written, SCRIPTS[script].seen) for (_, script), written in by_language.items()]
+        self._sets = [_set(tuple(written), SCRIPTS[script].seen) for (_, script), written in by_language.items()]
         self._compiled: dict[str, Any] = {}
 
     def warm(self) -> Iterator[None]:
         for one in self._sets:
-            yield
-            one.compiled()
+            if not one.is_ready:
+                yield
+                one.compiled()
 
     def hits(self, text: str) -> list[Entry]:
         """Entries that match somewhere in the text."""

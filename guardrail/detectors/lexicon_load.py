@@ -7,7 +7,7 @@ spare, and tests run them all: nobody can add a pattern without saying what it i
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ import msgspec
 
 from guardrail.core.model import CUES, SIGNALS, Direction
 from guardrail.detectors.lexicon_patterns import SCRIPTS, Expander, Writing, is_readable, script_of
-from guardrail.yamlread import Places, Unreadable, read
+from guardrail.yamlread import Places, Unreadable, parse, read_bytes
 
 Kind = Literal["shows", "raises", "weights", "cues"]
 Within = Literal["around", "sentence", "message", "history"]
@@ -87,27 +87,42 @@ _CHOICES: Mapping[str, tuple[str, ...]] = {
 def load_entries(files: Sequence[Path]) -> list[Entry]:
     """All entries of the files, in order. Raises ``LexiconError`` with every problem at once."""
     problems: list[str] = []
-    entries: list[Entry] = []
+    found: list[tuple[Path, bytes]] = []
     for path in files:
         try:
-            entries += _File(path, problems).entries()
+            found.append((path, read_bytes(path)))
         except Unreadable as error:
             problems.append(str(error))
-    seen: dict[str, str] = {}
-    for entry in entries:
-        if entry.id in seen:
-            problems.append(f"{entry.where}: the id {entry.id} is used twice; rename one")
-        seen[entry.id] = entry.where
+    entries = parse_entries(found, problems)
     if problems:
         raise LexiconError(problems)
     return entries
 
 
+def parse_entries(
+    files: Iterable[tuple[Path, bytes]], problems: list[str], beside: Iterable[Entry] = (), *, placed: bool = False
+) -> list[Entry]:
+    """Entries of files that were read already; what is wrong is added to ``problems``. ``beside``: entries there are
+    already, whose ids are taken. ``placed``: each entry knows its line, which takes time in large files."""
+    entries: list[Entry] = []
+    for path, data in files:
+        try:
+            entries += _File(path, data, problems, placed).entries()
+        except Unreadable as error:
+            problems.append(str(error))
+    seen = {entry.id: entry.where for entry in beside}
+    for entry in entries:
+        if entry.id in seen:
+            problems.append(f"{entry.where}: the id {entry.id} is used twice; rename one")
+        seen[entry.id] = entry.where
+    return entries
+
+
 class _File:
-    def __init__(self, path: Path, problems: list[str]) -> None:
-        self._path, self._problems = path, problems
-        self._tree = read(path)
-        self._places = Places(path)
+    def __init__(self, path: Path, data: bytes, problems: list[str], placed: bool) -> None:
+        self._path, self._problems, self._placed = path, problems, placed
+        self._tree = parse(path, data)
+        self._places = Places(path, data)
         self._writing = Writing("Latn", False)
 
     def _wrong(self, at: Sequence[str | int], what: str) -> None:
@@ -201,7 +216,7 @@ class _File:
             cssrs=raw.get("cssrs", 0),
             match=tuple(raw["match"]),
             spare=tuple(raw["spare"]),
-            where=f"{self._path}",
+            where=self._places.of(*at) if self._placed else str(self._path),
         )
 
     def _check_fields(self, kind: Kind, at: tuple[str | int, ...], raw: Mapping[Any, Any]) -> None:

@@ -12,6 +12,7 @@ import msgspec
 
 from guardrail.core.rules import OnFailure, Policy, Rule, indexed
 from guardrail.core.tags import language_tag
+from guardrail.detectors.lexicon_load import Entry, parse_entries
 from guardrail.policy.floor import gaps
 from guardrail.policy.hazards import Hazard, read_hazards
 from guardrail.policy.overrides import tighter
@@ -35,6 +36,8 @@ class Compiled(msgspec.Struct, frozen=True):
     """Rules of earlier packs, and what later packs have put in their place."""
     texts: tuple[tuple[str, str, Text], ...] = ()
     """Every response: locale, name, and the text with its place."""
+    lexicon: tuple[Entry, ...] = ()
+    """What the packs' own lexicons listen for."""
 
     def where(self, rule: Rule) -> str:
         """``file:line:col`` of a rule. It is slow, so it is for messages only."""
@@ -51,8 +54,9 @@ def load(folders: Sequence[Path], trust: Trust = ANYBODY) -> Policy:
     return compile_packs(folders, trust).policy
 
 
-def compile_packs(folders: Sequence[Path], trust: Trust = ANYBODY) -> Compiled:
-    """As ``load``, with the packs. ``trust``: whose signatures count, and whether every pack needs one."""
+def compile_packs(folders: Sequence[Path], trust: Trust = ANYBODY, known: Sequence[Entry] = ()) -> Compiled:
+    """As ``load``, with the packs. ``trust``: whose signatures count, and whether every pack needs one. ``known``:
+    entries of the shipped lexicon, whose ids no pack may use."""
     problems = Problems()
     packs = [Pack(folder, problems) for folder in folders]
     if not folders:
@@ -62,6 +66,7 @@ def compile_packs(folders: Sequence[Path], trust: Trust = ANYBODY) -> Compiled:
         reader.take(pack)
     reader.tighten()
     check(reader, problems)
+    entries = parse_entries([file for pack in packs for file in pack.lexicon], problems, known, placed=True)
     signed_by = trust.signed_by([pack.contents for pack in packs], problems)
     if problems:
         raise PolicyError(sorted(dict.fromkeys(problems), key=_in_order))
@@ -80,6 +85,7 @@ def compile_packs(folders: Sequence[Path], trust: Trust = ANYBODY) -> Compiled:
         tuple(reader.hazards.values()),
         tuple(reader.replaced),
         tuple(texts),
+        tuple(entries),
     )
 
 
@@ -225,7 +231,7 @@ class _Compiler(Parts):
         if self.waivers:
             refused += [f"{problem}: a waiver counts only where every pack is signed" for problem in unsigned]
         if self.waivers and not trust.keys:
-            refused.append("trusted_keys: names nobody, and a waiver counts only when signed by one of them; add the key")
+            refused.append("trusted_keys: names nobody, and only who is named there may sign a waiver; add the key")
         return refused
 
     def _responses(self, source: Source, mine: Seen) -> None:

@@ -9,6 +9,7 @@ import msgspec
 
 from guardrail.core.decide import Verdict, effect_of
 from guardrail.core.rules import Policy
+from guardrail.detectors.lexicon_load import Entry
 from guardrail.policy.milder import (
     milder_composite,
     milder_expectation,
@@ -58,6 +59,33 @@ def differences(before: Policy, after: Policy) -> Iterator[Change]:
     for name, g, h in _pairs(before.guidance, after.guidance):
         if g != h:
             yield _change("guidance", name, g, h)
+
+
+def heard(before: Sequence[Entry], after: Sequence[Entry]) -> Iterator[Change]:
+    """What packs' own lexicons listen for now and did not, or no longer do."""
+    old, new = ({entry.id: entry for entry in entries} for entries in (before, after))
+    for name, a, b in _pairs(old, new):
+        if _listens(a) != _listens(b):
+            yield _change("lexicon", name, _listens(a), _listens(b), tuple(_hears_less(a, b)))
+
+
+def _listens(entry: Entry | None) -> str | None:
+    if entry is None:
+        return None
+    signals = ", ".join(entry.signals) or "anything"
+    to = {"shows": f"shows {signals} {entry.to}", "raises": f"raises {signals} to {entry.to}"}
+    what = to.get(entry.kind, f"lowers {signals} to {entry.to}" if entry.kind == "weights" else f"cue {signals}")
+    return f"{what} ({entry.language}, {entry.direction}), such as: {'; '.join(entry.match[:3])}"
+
+
+def _hears_less(before: Entry | None, after: Entry | None) -> Iterator[str]:
+    if after is not None and after.kind == "weights" and before is None:
+        yield "it takes weight away"
+    if before is not None and before.kind != "weights":
+        if after is None:
+            yield "it is no longer heard"
+        elif after.to < before.to:
+            yield f"it counts as {after.to} instead of {before.to}"
 
 
 def _pairs(before: Mapping[str, T], after: Mapping[str, T]) -> Iterator[tuple[str, T | None, T | None]]:

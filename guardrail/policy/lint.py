@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import msgspec
 
 from guardrail.core.rules import Composite, Then, When
+from guardrail.detectors.examples import unkept
+from guardrail.detectors.lexicon_load import Entry
 from guardrail.policy.compile import Compiled, compile_packs, uses_handover
 from guardrail.policy.milder import milder_composite, milder_rule, milder_then
 from guardrail.policy.proving import Look, run
@@ -31,13 +33,15 @@ def lint(
     folders: Sequence[Path],
     today: datetime.date,
     responders: str | None = None,
-    look: Look | None = None,
+    listen: Callable[[Sequence[Entry]], Look] | None = None,
     trust: Trust = ANYBODY,
+    known: Sequence[Entry] = (),
 ) -> Report:
-    """Check packs. ``responders`` is what the operator has declared, when that is known; with ``look``, what
-    detectors see, it is also found out which rules no vignette proves."""
+    """Check packs. ``responders`` is what the operator has declared, when that is known. With ``listen``, which gives
+    what detectors see once the packs' own entries are among them, it is also found out whether those keep to their
+    examples, and which rules no vignette proves. ``known``: entries of the shipped lexicon."""
     try:
-        compiled = compile_packs(folders, trust)
+        compiled = compile_packs(folders, trust, known)
     except PolicyError as error:
         return Report("", error.problems)
     errors: list[str] = []
@@ -49,7 +53,9 @@ def lint(
                 "replace, or declare responders"
             )
     warnings = _warnings(compiled, today)
-    if look is not None and not errors:
+    if listen is not None and not errors:
+        look = listen(compiled.lexicon)
+        errors += unkept(compiled.lexicon, look)
         warnings += _unproven(compiled, vignettes, look)
     return Report(compiled.policy.name, tuple(errors), tuple(warnings))
 

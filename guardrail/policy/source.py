@@ -9,6 +9,8 @@ from guardrail.policy.contents import read_contents
 from guardrail.policy.vocabulary import FILE_KEYS, nearest, shown
 from guardrail.yamlread import Places, Unreadable, parse
 
+LEXICON = "lexicon/"
+
 
 class PolicyError(ValueError):
     """A policy cannot be used. ``problems`` holds each as ``file:line:col: what is wrong; what to do``."""
@@ -45,8 +47,13 @@ class Pack:
         self.contents = read_contents(folder)
         self.head: Source | None = None
         self.files: list[Source] = []
+        self.lexicon: list[tuple[Path, bytes]] = []
+        """Files of the pack's own lexicon: words its detectors listen for besides the shipped ones."""
         problems.extend(self.contents.problems)
         for name, data in self.contents.data.items():
+            if name.startswith(LEXICON):
+                self.lexicon.append((folder / name, data))
+                continue
             try:
                 source = Source(folder / name, data)
             except Unreadable as error:

@@ -48,11 +48,25 @@ class _Fair:
             self._since = perf_counter()
 
 
+async def _made_ready(detector: Detector, pause: float) -> None:
+    warm: Warm | None = getattr(detector, "warm", None)
+    if warm is not None:
+        with contextlib.suppress(Exception):  # what is not ready fails when it looks, and that is answered
+            for _ in warm():
+                await asyncio.sleep(pause)
+
+
 class Scanner:
     """Detectors in the order they were given. ``now`` gives POSIX seconds."""
 
     def __init__(self, detectors: Sequence[Detector], now: Callable[[], float]) -> None:
         self._now = now
+        self._hung: set[Future[Finding]] = set()
+        self._pool = ThreadPoolExecutor(WORKERS, "detector") if any(d.blocking for d in detectors) else None
+        self._use(tuple(detectors))
+
+    def _use(self, detectors: tuple[Detector, ...]) -> None:
+        self._detectors = detectors
         self._by_direction: dict[Direction, tuple[Detector, ...]] = {
             direction: tuple(d for d in detectors if direction in d.directions) for direction in ("inbound", "outbound")
         }
@@ -60,18 +74,18 @@ class Scanner:
             direction: tuple(getattr(d, "quiet", None) for d in found)
             for direction, found in self._by_direction.items()
         }
-        self._hung: set[Future[Finding]] = set()
-        self._pool = ThreadPoolExecutor(WORKERS, "detector") if any(d.blocking for d in detectors) else None
+
+    async def exchange(self, detector: Detector) -> None:
+        """Put a detector in the place of the one of its name, once it is ready; until then the old one looks."""
+        if detector not in self._detectors:
+            await _made_ready(detector, BETWEEN_STEPS)
+            self._use(tuple(detector if d.name == detector.name else d for d in self._detectors))
 
     async def warm(self, pause: float = BETWEEN_STEPS) -> None:
         """Have detectors make ready what they need only later, so that no person waits for it. Takes some seconds:
         after each step those who are there already have their turn for ``pause`` seconds."""
-        for detector in {id(d): d for found in self._by_direction.values() for d in found}.values():
-            warm: Warm | None = getattr(detector, "warm", None)
-            if warm is not None:
-                with contextlib.suppress(Exception):  # what is not ready fails when it looks, and that is answered
-                    for _ in warm():
-                        await asyncio.sleep(pause)
+        for detector in self._detectors:
+            await _made_ready(detector, pause)
 
     async def scan(self, effect: Scan) -> Scanned:
         """Have every detector look at every cut."""

@@ -119,7 +119,7 @@ class Services:
         logs.configure(settings.log_level)
         try:
             policies = Policies(settings)
-            scanner = Scanner((shipped.lexicon(), *plugins()), cls.now)
+            scanner = Scanner((policies.lexicon, *plugins()), cls.now)
         except ValueError as error:
             raise StartFailed(tuple(str(error).splitlines())) from error
         return cls(settings, policies, _open_parts(settings, cls.now, say), scanner)
@@ -161,6 +161,7 @@ class Services:
             self.metrics.reloaded("refused")
             self._note_trial(by)
             raise
+        await self.scanner.exchange(self.policies.lexicon)
         policy = self.policy
         log.warning("a policy is in force", policy=policy.name, hash=policy.hash[:12], before=before.hash[:12])
         about = {"policy": word(policy.name), "before": before.hash, "by": word(by), "event": "in force"}

@@ -110,7 +110,7 @@ async def test_whatever_goes_wrong_at_a_reload_the_last_good_one_answers(
     async with proxy(tmp_path) as running:
         before = await running.get("api/v1/policies")
         with monkeypatch.context() as spoiled:
-            spoiled.setattr(shipped, "policy", fails)
+            spoiled.setattr(shipped, "load", fails)
             refused = await running.reload()
             running.services.reload_asked.set()  # and by a signal
             async with asyncio.timeout(15):
@@ -175,7 +175,7 @@ async def test_an_error_nobody_foresaw_at_the_start_is_one_line(
     def fails(*_: object, **__: object) -> None:
         raise RecursionError("deep\nin the stack")
 
-    monkeypatch.setattr(shipped, "policy", fails)
+    monkeypatch.setattr(shipped, "load", fails)
     with pytest.raises(StartFailed) as failed:
         Proxy(tmp_path)
     assert failed.value.problems == (
@@ -245,3 +245,25 @@ async def test_every_record_of_an_exchange_names_the_policy_it_began_with(tmp_pa
         trials = {(r["policy_hash"], r.get("signed_by")) for r in records if r["kind"] == "trial"}
         assert trials == {(before["trial"]["hash"], None)}, "nobody has released what is only tried"
         assert (await running.records("policy"))[-1]["signed_by"] == "second (lead)"
+
+
+async def test_what_a_pack_listens_for_is_exchanged_with_it(tmp_path: Path) -> None:
+    pack(tmp_path / "live", floor=FILES["floor"])
+    words = tmp_path / "live" / "lexicon" / "own.yaml"
+    words.parent.mkdir()
+    entry = (
+        "language: en\ndirection: inbound\nshows:\n  - {id: own.lantern, signal: suicide, severity: 3, any: ['%s'],\n"
+        "     match: ['%s', 'I %s now'], spare: ['a lamp in the garden', 'a lamp']}\n"
+    )
+    words.write_text(entry % (("put my lantern out",) * 3))
+    async with proxy(tmp_path) as running:
+        assert (await running.say("I will put my lantern out")).headers["x-guardrail-action"] == "replace"
+        assert (await running.say("I will bring my kite down")).headers["x-guardrail-action"] == "pass"
+        words.write_text(entry % (("bring my kite down",) * 3))
+        assert (await running.reload()).status_code == 200
+        assert (await running.say("and now I will bring my kite down")).headers["x-guardrail-action"] == "replace"
+        assert (await running.say("maybe I put my lantern out")).headers["x-guardrail-action"] == "pass"
+        words.write_text(entry % (("bring my (kite",) * 3))
+        refused = await running.reload()
+        assert refused.status_code == 422 and "own.yaml:4:" in refused.text
+        assert (await running.say("well, I will bring my kite down")).headers["x-guardrail-action"] == "replace"

@@ -41,7 +41,7 @@ LIMITS = {
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter, bool], Awaitable[None]]
 
 
-compiled = cache(shipped.policy)
+compiled = cache(shipped.load)
 
 
 class Peer:
@@ -161,7 +161,7 @@ class World:
             "upstream": f"http://127.0.0.1:{upstream.port}", "data": str(data), "default_country": "DE", "limits": LIMITS,
             "escalation": {"channels": channels}, "log_level": "error",
         }  # fmt: skip
-        with patch("guardrail.shipped.policy", compiled):
+        with patch("guardrail.shipped.load", compiled):
             self.services = Services.configured(None, given)
         self.services.now = self.now  # type: ignore[method-assign]
         self.services._dispatcher._now = self.now

@@ -99,7 +99,7 @@ def test_a_rule_is_proven_only_where_a_vignette_would_fail_without_it(tmp_path: 
         compiled = compile_packs([pack(tmp_path / str(len(unproven)), rules=rule(SAD), vignettes=vignettes)])
         outcome = run(compiled.policy, read_vignettes(compiled.packs, []), lambda text, context: [])
         assert set(outcome.unproven) == unproven and not outcome.failures
-        report = lint([compiled.packs[0].folder], TODAY, look=lambda text, context: [])
+        report = lint([compiled.packs[0].folder], TODAY, listen=lambda entries: lambda text, context: [])
         assert len([w for w in report.warnings if "proven by no vignette" in w]) == len(unproven)
 
 
