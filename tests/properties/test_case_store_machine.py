@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from escalation.case import NEXT, UNANSWERED, Case, NewCase
-from escalation.ladder import Rung, pages
+from escalation.ladder import Ladders, Rung, pages
 from escalation.sqlite import SqliteCaseStore
 from escalation.store import Conflict, Job
 
 EVERYBODY = ("hook", "mail")
-RUNGS = (Rung(0.0, ("hook",)), Rung(300.0, EVERYBODY))
+LADDERS = Ladders((Rung(0.0, ("hook",)), Rung(300.0, EVERYBODY)))
 PEOPLE = st.sampled_from(["ann", "bob"])
 
 
@@ -122,7 +122,7 @@ class Cases(RuleBasedStateMachine):
         waiting = self.store.unanswered()
         assert {c.id for c in waiting} == {id for id, known in self.model.items() if known.state in UNANSWERED}
         for case in waiting:
-            for page in pages(case, RUNGS, EVERYBODY, self.now):
+            for page in pages(case, LADDERS, EVERYBODY, self.now):
                 self.store.schedule(case.id, page.channels, page.key, self.now)
             if self.now >= case.deadline:
                 self.moved(self.store.expire(case.id, self.now))
