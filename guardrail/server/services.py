@@ -108,6 +108,7 @@ class Services:
         self._warned: set[str] = set()
         self.reload_asked = asyncio.Event()
         """Set where nobody waits for the answer: by a signal."""
+        self._reloading = asyncio.Lock()
         self.active = 0
         """Chats under way."""
 
@@ -151,6 +152,10 @@ class Services:
     async def reload(self, by: str) -> Policy:
         """Put the policy that lies on the disk now in force. Raises ``PolicyError`` with every problem; then the last
         good one stays in force, and health says so. A trial that is refused keeps nothing back."""
+        async with self._reloading:  # one after the other: rules and what is listened for are of one release
+            return await self._reload(by)
+
+    async def _reload(self, by: str) -> Policy:
         try:
             before = await self.policies.reload()
         except PolicyError as error:
