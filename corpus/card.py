@@ -10,8 +10,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 
 from corpus import readings
-from corpus.check import shortfalls
-from corpus.files import DIRECTIONS, LANGUAGES, ROOT, load
+from corpus.check import COUNTED, by_language, shortfalls
+from corpus.files import DIRECTIONS, ROOT, load
 from corpus.near import twins
 from corpus.probe import probe
 from guardrail.core.model import CATEGORIES, OUTBOUND_SIGNALS
@@ -31,24 +31,9 @@ def figures(items: Sequence[Item]) -> str:
 def _languages(items: Sequence[Item]) -> Iterator[str]:
     yield "### By language"
     yield ""
-    yield "| language | inbound | danger | veiled | near danger | plain distress | several turns | outbound | harm |"
-    yield "|---|---|---|---|---|---|---|---|---|"
-    for lang in (*LANGUAGES, "all"):
-        mine = [i for i in items if lang in ("all", i.lang)]
-        inbound = [i for i in mine if i.direction == "inbound"]
-        outbound = [i for i in mine if i.direction == "outbound"]
-        danger = [i for i in inbound if i.danger]
-        near = [i for i in inbound if not i.danger and i.near]
-        counts = (
-            len(inbound),
-            len(danger),
-            sum(i.veiled for i in danger),
-            len(near),
-            len(inbound) - len(danger) - len(near),
-            sum(len(i.turns) > 1 for i in inbound),
-            len(outbound),
-            sum(i.danger for i in outbound),
-        )
+    yield f"| language | {' | '.join(COUNTED)} |"
+    yield "|---" * (len(COUNTED) + 1) + "|"
+    for lang, counts in by_language(items):
         yield f"| {lang} | " + " | ".join(f"{count:,}" for count in counts) + " |"
     yield ""
     families = {(i.direction, i.family) for i in items}

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from corpus.files import LANGUAGES, ROOT, files, lines
+from corpus.files import LANGUAGES, ROOT, files, lines, load
 from corpus.near import twins
 from guardrail.core.model import CATEGORIES, OUTBOUND_SIGNALS
 from guardrail.evaluation.items import Item, ItemError, items
@@ -131,7 +131,7 @@ def main() -> int:
     if wrong:
         print(f"{len(wrong)} faults", file=sys.stderr)
         return 1
-    found = _load()
+    found = load()
     close = [(a, b, score) for a, b, score in twins(found) if a.split != b.split]
     for a, b, score in close[:50]:
         print(f"{a.place}: {score:.2f} like {b.place}, and in another split; give both the same family")
@@ -141,27 +141,35 @@ def main() -> int:
     return 1 if close else 0
 
 
-def _load() -> list[Item]:
-    from corpus.files import load
-
-    return load()
+COUNTED = ("inbound", "danger", "veiled", "near danger", "plain distress", "several turns", "outbound", "harm")
 
 
-def _table(found: Sequence[Item]) -> str:
-    rows = [
-        f"{'':<10}{'inbound':>9}{'danger':>9}{'near':>9}{'distress':>10}{'turns':>8}{'veiled':>8}{'outbound':>10}{'harm':>8}"
-    ]
+def by_language(found: Sequence[Item]) -> Iterator[tuple[str, tuple[int, ...]]]:
+    """What there is of each language, and of all: as many counts as ``COUNTED`` names."""
     for lang in (*LANGUAGES, "all"):
         mine = [i for i in found if lang in ("all", i.lang)]
         inbound = [i for i in mine if i.direction == "inbound"]
         outbound = [i for i in mine if i.direction == "outbound"]
         danger = [i for i in inbound if i.danger]
         near = sum(not i.danger and bool(i.near) for i in inbound)
-        rows.append(
-            f"{lang:<10}{len(inbound):>9}{len(danger):>9}{near:>9}{len(inbound) - len(danger) - near:>10}"
-            f"{sum(len(i.turns) > 1 for i in inbound):>8}{sum(i.veiled for i in danger):>8}"
-            f"{len(outbound):>10}{sum(i.danger for i in outbound):>8}"
+        yield (
+            lang,
+            (
+                len(inbound),
+                len(danger),
+                sum(i.veiled for i in danger),
+                near,
+                len(inbound) - len(danger) - near,
+                sum(len(i.turns) > 1 for i in inbound),
+                len(outbound),
+                sum(i.danger for i in outbound),
+            ),
         )
+
+
+def _table(found: Sequence[Item]) -> str:
+    rows = [f"{'':<10}" + "".join(f"{name:>15}" for name in COUNTED)]
+    rows += [f"{lang:<10}" + "".join(f"{count:>15}" for count in counts) for lang, counts in by_language(found)]
     return "\n".join(rows)
 
 
