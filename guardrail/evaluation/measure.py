@@ -145,6 +145,9 @@ def _grades(item: Item) -> Iterator[str]:
 
 
 def _how(item: Item) -> Iterator[str]:
+    if item.direction == "outbound":
+        yield "long conversation" if len(item.turns) > 2 else "one question, one reply"
+        return
     if item.danger and item.family:
         yield "veiled" if item.veiled else "said outright"
     elif item.near:
