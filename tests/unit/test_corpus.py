@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import io
 import json
 from pathlib import Path
@@ -22,6 +23,11 @@ GIVEN_AWAY = 0.7
 GOOD = {"family": "dog-home", "text": "who would take an old dog before sunday", "is": {"suicide": 3}, "veiled": True, "spans": ["before sunday"]}  # fmt: skip
 
 
+@functools.cache
+def across() -> list[tuple[str, str]]:
+    return [(a.place, b.place) for a, b, _ in twins(CORPUS) if a.split != b.split]
+
+
 def write(root: Path, *lines: Any, where: str = "inbound/en/a.jsonl") -> Path:
     path = root / where
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -37,12 +43,13 @@ def test_nothing_stands_in_the_corpus_that_may_not() -> None:
 
 
 def test_no_text_of_the_training_has_a_twin_in_the_test() -> None:
-    across = [(a.place, b.place) for a, b, _ in twins(CORPUS) if a.split != b.split]
-    assert across == []
+    assert across() == []
 
 
 def test_the_card_says_what_there_is() -> None:
-    assert card.card(CORPUS) == card.CARD.read_text(encoding="utf-8"), "python -m corpus.card writes it anew"
+    assert card.card(CORPUS, len(across())) == card.CARD.read_text(encoding="utf-8"), (
+        "python -m corpus.card writes it anew"
+    )
 
 
 def test_how_a_text_looks_does_not_tell_what_it_means() -> None:
