@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+from corpus import readings
 from corpus.files import LANGUAGES, ROOT, files, lines, load
 from corpus.near import twins
 from guardrail.core.model import CATEGORIES, OUTBOUND_SIGNALS
@@ -48,6 +49,7 @@ FORBIDDEN = {
 def faults(root: Path = ROOT) -> Iterator[str]:
     """Every fault of every line, as ``file:line:1: what is wrong``."""
     seen: dict[str, str] = {}
+    read = readings.load(root)
     for direction, lang, path in files(root):
         name = path.relative_to(root).as_posix()
         if lang not in LANGUAGES:
@@ -62,6 +64,13 @@ def faults(root: Path = ROOT) -> Iterator[str]:
             seen[item.id] = item.place
             raw = raws[int(item.place.rpartition(":")[2])]
             yield from (f"{item.place}:1: {what}" for what in (*_form(raw), *_label(item, raw), *_words(item)))
+            reading = read.get(item.id)
+            if (
+                reading is not None
+                and reading.third is not None
+                and dict(item.grades or {}) != readings.settled(reading)
+            ):
+                yield f"{item.place}:1: three have read it, and it is {readings.settled(reading)}; write that"
 
 
 def _form(raw: dict[str, Any]) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from statistics import median
 
 import msgspec
 
@@ -38,6 +39,21 @@ def load(root: Path = ROOT) -> dict[str, Reading]:
     return found
 
 
+def settled(reading: Reading) -> Grades:
+    """What counts where three have read: what two of them said; else, of the three, the one in the middle."""
+    writer, reader, third = reading.writer, reading.reader, reading.third
+    if third is None or third == writer or reader == writer:
+        return writer
+    if third == reader:
+        return reader
+    middle = median(map(gravest, (writer, reader, third)))
+    return next(one for one in (writer, third, reader) if gravest(one) == middle)
+
+
+def gravest(grades: Grades) -> int:
+    return max(grades.values(), default=0)
+
+
 class Agreement(msgspec.Struct, frozen=True):
     """Of one signal: items either reader saw it in, weighted kappa of the grades over all items, and how many were
     danger to one and not to the other."""
@@ -51,7 +67,7 @@ class Agreement(msgspec.Struct, frozen=True):
 def agreement(readings: Iterable[Reading], signals: Iterable[str]) -> list[Agreement]:
     """Writer and reader, signal by signal; ``any`` is the gravest of all."""
     both = [(r.writer, r.reader) for r in readings]
-    found = [_agreement("any", [(max(a.values(), default=0), max(b.values(), default=0)) for a, b in both])]
+    found = [_agreement("any", [(gravest(a), gravest(b)) for a, b in both])]
     for signal in signals:
         pairs = [(a.get(signal, 0), b.get(signal, 0)) for a, b in both]
         if any(a or b for a, b in pairs):
@@ -79,4 +95,4 @@ def path_of(item: Item, root: Path = ROOT) -> Path:
     return root / "readings" / item.place.rpartition(":")[0]
 
 
-__all__ = ["Agreement", "Reading", "agreement", "files", "load", "path_of", "signals", "unread"]
+__all__ = ["Agreement", "Reading", "agreement", "files", "load", "path_of", "settled", "signals", "unread"]

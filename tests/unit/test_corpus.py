@@ -9,6 +9,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from corpus import card, check, files, readings, sheet
@@ -181,6 +182,31 @@ def test_a_sheet_shows_no_label_and_comes_back_as_readings(tmp_path: Path, monke
 def test_a_grade_that_is_none_is_refused(text: str) -> None:
     with pytest.raises(ItemError, match="is no grade"):
         sheet.grades(text, readings.signals("inbound"))
+
+
+@pytest.mark.parametrize(
+    ("writer", "reader", "third", "what"),
+    [
+        ({"suicide": 3}, {"suicide": 2}, None, {"suicide": 3}),
+        ({"suicide": 3}, {"suicide": 2}, {"suicide": 2}, {"suicide": 2}),
+        ({"suicide": 3}, {"suicide": 2}, {"suicide": 3}, {"suicide": 3}),
+        ({"suicide": 4}, {}, {"suicide": 3}, {"suicide": 3}),
+        ({}, {"suicide": 4}, {"suicide": 2}, {"suicide": 2}),
+    ],
+)
+def test_what_two_of_three_said_counts_else_the_middle(
+    writer: dict[str, int], reader: dict[str, int], third: dict[str, int] | None, what: dict[str, int]
+) -> None:
+    assert readings.settled(Reading("a", writer, reader, third)) == what
+
+
+def test_a_line_that_is_not_what_was_settled_is_a_fault(tmp_path: Path) -> None:
+    write(tmp_path, GOOD)
+    [item] = files.load(tmp_path)
+    line = Reading(item.id, {"suicide": 3}, {"suicide": 4}, {"suicide": 4})
+    write(tmp_path, msgspec.json.encode(line).decode(), where="readings/inbound/en/a.jsonl")
+    [fault] = check.faults(tmp_path)
+    assert "three have read it, and it is {'suicide': 4}; write that" in fault
 
 
 def test_agreement_counts_who_saw_danger_where_the_other_did_not() -> None:
