@@ -113,14 +113,21 @@ def _read(paths: Sequence[Path]) -> tuple[list[Item], list[ItemError]]:
     found: dict[str, Item] = {}
     wrong: list[ItemError] = []
     for path in paths:
-        inside = sorted(p for p in path.rglob("*") if p.name.endswith(KINDS)) if path.is_dir() else [path]
-        for file in inside:
+        for file in _files(path):
             for item in items(str(file).removesuffix(".gz"), _text(file), *_of(file)):
                 if isinstance(item, ItemError):
                     wrong.append(item)
                 else:
                     found.setdefault(item.id, item)
     return list(found.values()), wrong
+
+
+def _files(path: Path) -> list[Path]:
+    """A file, or those of a folder; of a corpus (``inbound`` and ``outbound``) its items only, and not who read them."""
+    if not path.is_dir():
+        return [path]
+    roots = [path / name for name in ("inbound", "outbound") if (path / name).is_dir()] or [path]
+    return sorted(p for root in roots for p in root.rglob("*") if p.name.endswith(KINDS))
 
 
 def _text(path: Path) -> str:

@@ -229,6 +229,14 @@ def test_eval_says_what_was_found_and_what_was_missed(data: Path, capsys: pytest
     assert "danger found 0 more and 0 less" in said and "0.500 (0.09-0.91)" in said
 
 
+def test_of_a_corpus_only_its_items_are_measured(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    readings = data / "readings" / "inbound" / "en"
+    readings.mkdir(parents=True)
+    (readings / "a.jsonl").write_text('{"id": "x", "writer": {}, "reader": {}}\n')
+    assert main(["eval", str(data)]) == 0
+    assert "inbound: 3 items" in capsys.readouterr().out
+
+
 def test_texts_in_the_report_are_text_and_no_markup(data: Path) -> None:
     file = data / "inbound" / "en" / "a.jsonl"
     file.write_text(json.dumps({"family": "x", "text": "I <img src=x onerror=alert(1)> left it", "is": {"suicide": 3}}))
