@@ -123,7 +123,7 @@ def _read(paths: Sequence[Path]) -> tuple[list[Item], list[ItemError]]:
 
 
 def _files(path: Path) -> list[Path]:
-    """A file, or those of a folder; of a corpus (``inbound`` and ``outbound``) its items only, and not who read them."""
+    """A file, or those of a folder; of a corpus (``inbound``, ``outbound``) its items only, and not who read them."""
     if not path.is_dir():
         return [path]
     roots = [path / name for name in ("inbound", "outbound") if (path / name).is_dir()] or [path]
