@@ -66,9 +66,14 @@ def identity(direction: str, lang: str | None, texts: Sequence[str]) -> str:
     return hashlib.blake2b(whole.encode(), digest_size=6).hexdigest()
 
 
+_SALT = b"1289"
+"""Chosen, before anything was trained, so that each language has about a tenth or more of its danger and of its calm in
+either of the smaller splits."""
+
+
 def split_of(family: str) -> str:
     """``train`` (70 of 100), ``calibrate`` or ``test``: by the family's name alone, so that no scenario is in two."""
-    at = int.from_bytes(hashlib.blake2b(family.encode(), digest_size=4).digest()) % 100
+    at = int.from_bytes(hashlib.blake2b(family.encode(), digest_size=4, salt=_SALT).digest()) % 100
     return "train" if at < 70 else "calibrate" if at < 85 else "test"
 
 
