@@ -15,9 +15,8 @@ from pathlib import Path
 
 import corpus.files
 from bench.table import machine, say
-from guardrail.core.model import Refusal
 from guardrail.evaluation.items import Item, items
-from guardrail.evaluation.measure import LEAST, Figures, Judged, Pair, Tally, figures, judged, tally
+from guardrail.evaluation.measure import LEAST, Figures, Pair, Tally, figures, judge, tally
 from guardrail.evaluation.report import WORDS, share, table
 from guardrail.guard import Guard
 
@@ -29,20 +28,13 @@ WORST = ("category", "lang")
 SHOWN = ("category", "grade", "how", "lang", "age", "voice", "persona")
 
 
-def judge(guard: Guard, found: Sequence[Item]) -> list[Pair]:
-    pairs: list[Pair] = []
-    for item in found:
-        try:
-            said = judged(guard.inspect(item.turns, locale=item.lang, audience=item.audience))
-        except Refusal:
-            said = Judged(0, {}, 0.0, failed=True)
-        pairs.append((item, said))
-    return pairs
+def judge_all(guard: Guard, found: Sequence[Item]) -> list[Pair]:
+    return [(item, judge(guard, item)) for item in found]
 
 
 def on_corpus(guard: Guard, split: str = "test") -> list[Figures]:
     """Figures of each direction on one split of the corpus."""
-    return list(figures(judge(guard, [i for i in corpus.files.load() if i.split == split]), PREVALENCE))
+    return list(figures(judge_all(guard, [i for i in corpus.files.load() if i.split == split]), PREVALENCE))
 
 
 def below(found: Sequence[Figures], floors: Mapping[str, Mapping[str, float]]) -> Iterator[str]:
@@ -79,7 +71,7 @@ def public(guard: Guard, folder: Path) -> Iterator[Tally]:
         text = gzip.decompress(path.read_bytes()).decode()
         found = [item for item in items(path.name, text) if isinstance(item, Item)]
         if found:
-            yield tally(path.name.removesuffix(".jsonl.gz"), judge(guard, found))
+            yield tally(path.name.removesuffix(".jsonl.gz"), judge_all(guard, found))
 
 
 def document(found: Sequence[Figures], sets: Sequence[Tally]) -> str:

@@ -30,7 +30,7 @@ def files(root: Path = ROOT) -> list[tuple[Direction, str, Path]]:
 
 def lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
     """Number and content of every line that holds a JSON object."""
-    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, text in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         try:
             raw = msgspec.json.decode(text)
         except msgspec.DecodeError:

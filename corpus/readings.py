@@ -6,13 +6,13 @@ said it is, and a ``third`` reader where there was one. What the corpus' line sa
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 
 import msgspec
 
-from corpus.files import ROOT, files
+from corpus.files import ROOT
 from guardrail.core.model import CATEGORIES, OUTBOUND_SIGNALS
 from guardrail.evaluation.items import DANGER, Item
 from guardrail.evaluation.statistics import kappa
@@ -85,14 +85,6 @@ def signals(direction: str) -> tuple[str, ...]:
     return CATEGORIES if direction == "inbound" else OUTBOUND_SIGNALS
 
 
-def unread(items: Iterable[Item], readings: Mapping[str, Reading]) -> list[Item]:
-    """Items nobody but the writer has read; an item whose words were changed counts as unread."""
-    return [item for item in items if item.id not in readings]
-
-
 def path_of(item: Item, root: Path = ROOT) -> Path:
     """Where an item's reading belongs."""
     return root / "readings" / item.place.rpartition(":")[0]
-
-
-__all__ = ["Agreement", "Reading", "agreement", "files", "load", "path_of", "settled", "signals", "unread"]

@@ -93,6 +93,8 @@ def warnings(settings: Settings) -> list[str]:
             found.append(f"{path} names neither messages nor conversation: without our header a turn is judged alone")
         if request.guidance is None:
             found.append(f"{path} has no place for guidance: what this chatbot answers cannot be steered")
+    if settings.require_signed and not settings.trusted_keys:
+        found.append("require_signed without trusted_keys: a key that anybody makes will do; name the keys that count")
     if settings.mode == "shadow":
         found.append("shadow mode: everything is decided and recorded, and nobody is protected")
     return found

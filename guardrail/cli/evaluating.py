@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import gzip
 import sys
+import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.resources import files
@@ -16,9 +17,9 @@ import msgspec
 
 from guardrail.cli.common import add_json
 from guardrail.cli.output import fail, say, say_json
-from guardrail.core.model import Direction, Refusal
+from guardrail.core.model import Direction
 from guardrail.evaluation.items import Item, ItemError, Unlabelled, items
-from guardrail.evaluation.measure import Compared, Figures, Judged, Pair, compare, figures, judged
+from guardrail.evaluation.measure import Compared, Figures, Pair, compare, figures, judge
 from guardrail.evaluation.page import page
 from guardrail.evaluation.report import compared, lines
 from guardrail.guard import Guard
@@ -86,11 +87,12 @@ def run(arguments: argparse.Namespace) -> int:
     pairs = list(_judge(guard, found, _progress(len(found))))
     reports = list(figures(pairs, arguments.prevalence, _times(guard, found)))
     others = list(compare(pairs, before.severities)) if before else []
+    unwritten = []
     if arguments.save:
         kept = Run(guard.policy.name, {item.id: j.severity for item, j in pairs})
-        arguments.save.write_bytes(msgspec.json.format(msgspec.json.encode(kept)))
+        unwritten += _write(arguments.save, msgspec.json.format(msgspec.json.encode(kept)))
     if arguments.html:
-        arguments.html.write_text(_page(arguments.data, guard, reports, pairs, others), encoding="utf-8")
+        unwritten += _write(arguments.html, _page(arguments.data, guard, reports, pairs, others).encode())
     if arguments.json:
         say_json(
             {
@@ -103,9 +105,20 @@ def run(arguments: argparse.Namespace) -> int:
         )
     else:
         _say(reports, others, unlabelled, arguments.html)
+    if unwritten:
+        return fail(unwritten)
     if faults:
         fail([*faults[:SHOWN], *([f"and {len(faults) - SHOWN} lines more"] if len(faults) > SHOWN else [])])
     return 1 if faults else 0
+
+
+def _write(path: Path, data: bytes) -> list[str]:
+    """Write a file; gives what kept it from being written. The figures are said all the same."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        return [f"{path}: cannot be written ({(error.strerror or 'error').lower()})"]
+    return []
 
 
 def _read(paths: Sequence[Path]) -> tuple[list[Item], list[ItemError]]:
@@ -141,7 +154,7 @@ def _text(path: Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise ItemError(f"{path}: not UTF-8 at byte {error.start}; convert it") from error
-    except (gzip.BadGzipFile, EOFError) as error:
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise ItemError(f"{path}: is no whole gzip file; pack it anew") from error
 
 
@@ -155,12 +168,7 @@ def _of(path: Path) -> tuple[str | None, Direction]:
 
 def _judge(guard: Guard, found: Sequence[Item], tick: Callable[[int], None]) -> Iterator[Pair]:
     for at, item in enumerate(found, 1):
-        try:
-            verdict = guard.inspect(item.turns, locale=item.lang, audience=item.audience)
-        except Refusal:
-            yield item, Judged(0, {}, 0.0, failed=True)
-        else:
-            yield item, judged(verdict)
+        yield item, judge(guard, item)
         tick(at)
 
 
@@ -169,10 +177,7 @@ def _times(guard: Guard, found: Sequence[Item]) -> list[float]:
     times = []
     for item in found[:: max(1, len(found) // TIMED)]:
         begun = perf_counter_ns()
-        try:
-            guard.inspect(item.turns, locale=item.lang, audience=item.audience)
-        except Refusal:
-            continue
+        judge(guard, item)
         times.append((perf_counter_ns() - begun) / 1000)
     return times
 

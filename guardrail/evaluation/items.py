@@ -126,10 +126,11 @@ def corpus_item(raw: dict[str, Any], place: str, lang: str | None, direction: Di
         raise ItemError("text or turns must hold what was said; write text: one message, or turns: a list of them")
     known = CATEGORIES if direction == "inbound" else OUTBOUND_SIGNALS
     grades = raw.get("is", {})
-    if not isinstance(grades, dict) or any(
-        k not in known or v not in (1, 2, 3, 4) or v is True for k, v in grades.items()
-    ):
+    if not isinstance(grades, dict) or any(k not in known or not _is_grade(v) for k, v in grades.items()):
         raise ItemError(f"is must map {direction} signals to 1, 2, 3 or 4; write is: {{{known[0]}: 3}}")
+    spans = raw.get("spans", [])
+    if not isinstance(spans, list) or not all(isinstance(span, str) for span in spans):
+        raise ItemError("spans must be a list of texts; write spans: [the words that tell it]")
     roles: tuple[Role, Role] = ("user", "assistant") if direction == "inbound" else ("assistant", "user")
     last = len(texts) - 1
     return Item(
@@ -140,7 +141,7 @@ def corpus_item(raw: dict[str, Any], place: str, lang: str | None, direction: Di
         near=_text(raw, "near"),
         family=_text(raw, "family"),
         veiled=raw.get("veiled") is True,
-        spans=tuple(s for s in raw.get("spans", ()) if isinstance(s, str)),
+        spans=tuple(spans),
         detail=_text(raw, "detail"),
         lang=lang,
         audience="minor" if raw.get("age") == "child" else "unknown",
@@ -148,6 +149,10 @@ def corpus_item(raw: dict[str, Any], place: str, lang: str | None, direction: Di
         split=split_of(_text(raw, "family")),
         place=place,
     )
+
+
+def _is_grade(value: object) -> bool:
+    return type(value) is int and 1 <= value <= 4
 
 
 def _public(raw: dict[str, Any], place: str) -> Item:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Protocol
 
 import msgspec
 
 from guardrail.core.decide import Verdict
-from guardrail.core.model import CATEGORIES, OUTBOUND_SIGNALS
+from guardrail.core.model import CATEGORIES, OUTBOUND_SIGNALS, Audience, Message, Refusal
 from guardrail.evaluation.items import DANGER, GROUPS, Item
 from guardrail.evaluation.statistics import Bin, Rate, calibration, percentile, predictive_value, rate, roc, sign_test
 
@@ -39,6 +40,20 @@ def judged(verdict: Verdict) -> Judged:
             grades[signal.name] = max(grades.get(signal.name, 0), signal.severity)
             score = max(score, (signal.severity - 1 + min(1.0, signal.score)) / 4)
     return Judged(verdict.severity, grades, score, verdict.action, bool(verdict.failures))
+
+
+class Inspects(Protocol):
+    """What is measured: a ``Guard``, or anything that judges as one does."""
+
+    def inspect(self, messages: Sequence[Message], *, locale: str | None, audience: Audience) -> Verdict: ...
+
+
+def judge(guard: Inspects, item: Item) -> Judged:
+    """An item as the guardrail judges it; one that it refuses to judge counts as nothing seen, and as failed."""
+    try:
+        return judged(guard.inspect(item.turns, locale=item.lang, audience=item.audience))
+    except Refusal:
+        return Judged(0, {}, 0.0, failed=True)
 
 
 Pair = tuple[Item, Judged]

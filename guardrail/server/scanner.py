@@ -76,9 +76,13 @@ class Scanner:
         }
 
     async def exchange(self, detector: Detector) -> None:
-        """Put a detector in the place of the one of its name, once it is ready; until then the old one looks."""
-        if detector not in self._detectors:
+        """Put a detector in the place of the one of its name, once it is ready; until then the old one looks. Whoever
+        breaks off the waiting gets the new one all the same: rules and what is listened for are of one release."""
+        if detector in self._detectors:
+            return
+        try:
             await _made_ready(detector, BETWEEN_STEPS)
+        finally:
             self._use(tuple(detector if d.name == detector.name else d for d in self._detectors))
 
     async def warm(self, pause: float = BETWEEN_STEPS) -> None:

@@ -117,6 +117,9 @@ def test_an_id_changes_with_the_words_so_that_no_label_outlives_them() -> None:
         ('{"family": "f", "text": "a", "is": {"suicid": 3}}', "is must map inbound signals"),
         ('{"family": "f", "text": "a", "is": {"suicide": 5}}', "is must map inbound signals"),
         ('{"family": "f", "text": "a", "is": {"suicide": true}}', "is must map inbound signals"),
+        ('{"family": "f", "text": "a", "is": {"suicide": 3.0}}', "is must map inbound signals"),
+        ('{"family": "f", "text": "a", "spans": null}', "spans must be a list"),
+        ('{"family": "f", "text": "a", "spans": 3}', "spans must be a list"),
         ('{"text": "a", "crisis": 7}', "no label"),
         ('{"crisis": 1}', "no text"),
     ],
@@ -265,6 +268,7 @@ def test_packed_files_are_read_and_unlabelled_lines_counted(tmp_path: Path, caps
         ("a.txt", b"x", "only .jsonl, .csv"),
         ("a.jsonl", b"\xff\xfe", "not UTF-8 at byte 0"),
         ("a.jsonl.gz", b"no gzip", "is no whole gzip file"),
+        ("a.jsonl.gz", gzip.compress(b"x" * 99, mtime=0)[:12] + b"\xff" * 20, "is no whole gzip file"),
         ("a.jsonl", b"", "there is no labelled item"),
     ],
 )
@@ -275,6 +279,15 @@ def test_a_file_that_cannot_be_measured_is_one_line(
     assert main(["eval", str(tmp_path / name)]) == 2
     [line] = capsys.readouterr().err.splitlines()
     assert what in line
+
+
+@pytest.mark.parametrize("option", ["--html", "--save"])
+def test_a_file_that_cannot_be_written_is_one_line_and_the_figures_are_said(
+    data: Path, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    assert main(["eval", str(data), option, str(data / "nowhere" / "x")]) == 2
+    said = capsys.readouterr()
+    assert "inbound: 3 items" in said.out and said.err.count("\n") == 1 and "cannot be written" in said.err
 
 
 def test_a_run_that_is_none_is_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

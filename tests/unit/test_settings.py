@@ -456,3 +456,11 @@ def test_a_secret_that_leaked_or_was_cut_is_refused_and_not_replaced(tmp_path: P
     with pytest.raises(SecretFileError, match="fewer than 16"):
         load_or_make_secret(tmp_path, "secret")
     assert (tmp_path / "secret").read_bytes() == b""
+
+
+def test_a_signature_that_anybody_can_make_is_worth_a_line(file: Path) -> None:
+    file.write_text(f"upstream: {UPSTREAM}\nrequire_signed: true\n")
+    assert any("require_signed without trusted_keys" in line for line in warnings(load(file, {}, {})))
+    key = "ed25519 " + "A" * 43 + "="
+    file.write_text(f'upstream: {UPSTREAM}\nrequire_signed: true\ntrusted_keys: ["{key}"]\n')
+    assert not any("trusted_keys" in line for line in warnings(load(file, {}, {})))
