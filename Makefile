@@ -5,6 +5,7 @@
 # make interop  clients, model servers and a chat page that others wrote, through the proxy: docs/interop.md
 # make bench  what the proxy costs, beside a bare pass-through (docs/benchmarks.md; make bench-beside: another's)
 # make corpus-check  every line of the corpus: format, spans, doubles, what may not stand there (corpus/README.md)
+# make train  the model, from the corpus and a folder of public sets: make train DATA=FOLDER (docs/model.md)
 # make dev    .venv with the guardrail command in it, for working on it
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
@@ -12,7 +13,7 @@ VENV := .venv/bin
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: demo test lint bench bench-beside fuzz chaos interop corpus-check dev lock clean
+.PHONY: train demo test lint bench bench-beside fuzz chaos interop corpus-check dev lock clean
 
 demo:
 	@$(PYTHON) tools/bootstrap.py
@@ -49,6 +50,12 @@ interop: dev
 corpus-check: dev
 	$(VENV)/python -m corpus.check
 
+train:
+	$(PYTHON) -m venv .venv-train
+	.venv-train/bin/pip install --quiet -r training/requirements.txt -r requirements.lock
+	.venv-train/bin/python -m training learn --data "$(DATA)"
+	.venv-train/bin/python -m training ship
+
 dev:
 	@$(PYTHON) tools/bootstrap.py --dev
 
@@ -56,5 +63,5 @@ lock: dev
 	$(VENV)/python tools/lock.py $(ARGS)
 
 clean:
-	rm -rf .venv .venv-interop tests/interop/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
+	rm -rf .venv .venv-interop .venv-train tests/interop/node_modules .mypy_cache .ruff_cache .pytest_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
