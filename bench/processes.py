@@ -105,7 +105,11 @@ def pass_through(upstream: str) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def guardrail(upstream: str, data: str, **settings: object) -> Iterator[Server]:
-    """The proxy, ready, with its data under ``data`` and any further keys of ``guardrail.yaml``."""
+    """The proxy, ready, with its data under ``data`` and any further keys of ``guardrail.yaml``.
+
+    Without the model, whose cost is measured by itself (``bench.model``) and would hide that of the proxy.
+    """
+    settings = {"model": {"folder": "none"}, **settings}
     port = free_port()
     config = Path(data) / "guardrail.yaml"
     config.write_text(

@@ -65,16 +65,21 @@ def _demo(screen: Screen, once: bool) -> None:
 
 
 def _play(screen: Screen, stack: contextlib.ExitStack, bot: str, guarded: str, notices: Notices) -> None:
-    without, with_it = Talk(bot), Talk(guarded)
-    stack.callback(without.close)
-    stack.callback(with_it.close)
+    def another(url: str) -> Talk:
+        talk = Talk(url)
+        stack.callback(talk.close)
+        return talk
+
+    without, with_it = another(bot), another(guarded)
     for number, scene in enumerate(SCENES, 1):
         screen.say()
         screen.say(f"{number}. {scene.title}", "bold")
         screen.say(f"look: {scene.look}", "cyan")
         screen.say(f"Person: {scene.person}", "yellow")
-        plain = without.say(scene.person, stream=scene.stream)
-        safe = with_it.say(scene.person, stream=scene.stream)
+        plain, safe = (
+            (another(url) if scene.another else talk).say(scene.person, stream=scene.stream)
+            for url, talk in ((bot, without), (guarded, with_it))
+        )
         screen.beside(("WITHOUT", plain.text), (f"WITH GUARDRAIL  ({safe.action})", safe.text))
         _check(scene, plain, safe)
         if scene.opens_case:

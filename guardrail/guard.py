@@ -30,16 +30,24 @@ class Guard:
         self.detectors = tuple(detectors)
 
     @classmethod
-    def load(cls, policies: str | Path | Iterable[str | Path] = "base", *, detectors: Sequence[Detector] = ()) -> Guard:
-        """Load packs by name or folder, the shipped lexicon with what the packs add to it, and further ``detectors``.
+    def load(
+        cls,
+        policies: str | Path | Iterable[str | Path] = "base",
+        *,
+        model: str | Path | None = "shipped",
+        detectors: Sequence[Detector] = (),
+    ) -> Guard:
+        """Load packs by name or folder, the shipped lexicon with what the packs add to it, the model (``shipped``, a
+        folder, or ``None``: only what is said outright is heard), and further ``detectors``.
 
         Raises ``guardrail.policy.PolicyError`` or ``guardrail.detectors.LexiconError``, each with every
-        problem as ``file:line:col``.
+        problem as ``file:line:col``, or ``guardrail.judges.folder.ModelError``.
         """
-        from guardrail.shipped import load
+        from guardrail import shipped
 
-        loaded = load([policies] if isinstance(policies, str | Path) else list(policies))
-        return cls(loaded.policy, (loaded.lexicon, *detectors))
+        loaded = shipped.load([policies] if isinstance(policies, str | Path) else list(policies))
+        reads = () if model is None else (shipped.model(str(model)),)
+        return cls(loaded.policy, (loaded.lexicon, *reads, *detectors))
 
     def inspect(
         self,

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import msgspec
 from pydantic import ValidationError
 
 from guardrail.secretfile import SecretFileError, load_or_make_secret
+from guardrail.settings_judges import TransformersJudge
 from guardrail.settings_model import AppriseChannel, Rung, Settings, WebhookChannel
 from guardrail.settings_problems import explained, in_order, nearest, shown
 from guardrail.settings_sources import Sources
@@ -27,6 +29,10 @@ __all__ = [
     "template",
     "warnings",
 ]
+
+
+RESERVED = frozenset(("lexicon", "model"))
+"""Names of detectors that judges may not take: findings are told apart by them."""
 
 
 class SettingsError(Exception):
@@ -93,11 +99,19 @@ def warnings(settings: Settings) -> list[str]:
             found.append(f"{path} names neither messages nor conversation: without our header a turn is judged alone")
         if request.guidance is None:
             found.append(f"{path} has no place for guidance: what this chatbot answers cannot be steered")
+    for name, judge in settings.judges.items():
+        if not isinstance(judge, TransformersJudge) and _is_open(judge.url):
+            found.append(f"judge {name}: what people say is sent to another machine without encryption; use https")
     if settings.require_signed and not settings.trusted_keys:
         found.append("require_signed without trusted_keys: a key that anybody makes will do; name the keys that count")
     if settings.mode == "shadow":
         found.append("shadow mode: everything is decided and recorded, and nobody is protected")
     return found
+
+
+def _is_open(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "http" and parts.hostname not in ("127.0.0.1", "::1", "localhost")
 
 
 def _unreachable(settings: Settings, sources: Sources) -> Iterator[tuple[str, str]]:
@@ -111,6 +125,10 @@ def _unreachable(settings: Settings, sources: Sources) -> Iterator[tuple[str, st
 def _inconsistencies(settings: Settings, sources: Sources) -> list[tuple[str, str]]:
     """What each key allows, and all together do not."""
     found = list(_unreachable(settings, sources))
+    for name in sorted(RESERVED.intersection(settings.judges)):
+        found.append(
+            (sources.place(("judges", name), key=True), f"{name} is a detector of our own; choose another name")
+        )
     escalation = settings.escalation
     found += _misplaced(("escalation", "ladder"), escalation.ladder, escalation.channels, sources)
     for name, rungs in escalation.ladders.items():

@@ -9,15 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import Field, StringConstraints
 
 from guardrail.dialects.json_layout import Layout
+from guardrail.settings_judges import Judge
 from guardrail.settings_types import (
     Address,
     AppriseUrl,
     BaseUrl,
     BearerToken,
     Country,
+    Frozen,
     Hours,
     Locale,
     LongSecret,
@@ -32,12 +34,6 @@ from guardrail.settings_types import (
 
 ChannelName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
 Name = Annotated[str, StringConstraints(min_length=1, max_length=4096)]
-
-
-class Frozen(BaseModel):
-    """Unknown keys are errors, types are not guessed, and nothing changes after the start."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
 
 
 class Responders(Frozen):
@@ -88,6 +84,20 @@ class Escalation(Frozen):
         if self.ladder or not self.channels:
             return self.ladder
         return (Rung.model_construct(after=0.0, notify=tuple(self.channels)),)
+
+
+class ModelSettings(Frozen):
+    """The model that reads what is meant. ``folder``: ``shipped``, another, or ``none``: then only what is said
+    outright is heard."""
+
+    folder: Name = "shipped"
+    without: Literal["refuse", "start"] = "refuse"
+    """What becomes of the start when the model is missing or damaged. ``start``: only what is said outright is heard,
+    and health says so."""
+    deadline: Annotated[Seconds, Field(ge=0.05, le=60)] = 2.0
+    """Time one turn may take to be read."""
+    threads: Annotated[int, Field(ge=1, le=64)] = 1
+    """Processor cores that read one batch."""
 
 
 MIB = 1024**2
@@ -148,7 +158,8 @@ class Settings(Frozen):
     admin_token: BearerToken | None = None
     public_url: BaseUrl | None = None
     store_text: Literal[False] = False
-    moderations: Literal["upstream"] = "upstream"
+    moderations: Literal["upstream", "local"] = "upstream"
+    """Who answers ``POST /v1/moderations``: the chatbot, or we ourselves."""
     responders: Responders = Responders()
     default_locale: Locale = "en"
     default_country: Country | None = None
@@ -159,6 +170,9 @@ class Settings(Frozen):
     unknown_dialect: Literal["pass", "block"] = "pass"
     json_dialect: tuple[Layout, ...] = ()
     escalation: Escalation = Escalation()
+    model: ModelSettings = ModelSettings()
+    judges: Mapping[ChannelName, Judge] = Field(default_factory=dict)
+    """Further judges, asked beside the model and the lexicon. In findings they go by these names."""
     limits: Limits = Limits()
     log_level: Literal["debug", "info", "warning", "error"] = "info"
 
@@ -174,6 +188,5 @@ class Settings(Frozen):
 UNSUPPORTED: Mapping[str, str] = {
     "redis_url": "redis_url is not supported by this version; remove it",
     "store_text": "store_text: true is not supported by this version; remove it",
-    "moderations": "moderations: local is not supported by this version; remove it, or write upstream",
 }
 """Keys of the contract whose other values are refused rather than ignored: an operator would count on them."""

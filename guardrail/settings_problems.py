@@ -10,6 +10,7 @@ from typing import get_args
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
+from guardrail.settings_judges import ChatJudge, Means, ModerationJudge, TransformersJudge
 from guardrail.settings_model import UNSUPPORTED, Settings
 from guardrail.settings_sources import Sources
 from guardrail.settings_yaml import Loc
@@ -28,9 +29,11 @@ def in_order(problems: Iterable[tuple[str, str]]) -> tuple[str, ...]:
 
 
 def _location(loc: Loc) -> Loc:
-    """Without pydantic's own marks: the kind of a channel, and "this is about the key"."""
+    """Without pydantic's own marks: the kind of a channel or of a judge, and "this is about the key"."""
     if loc[:2] == ("escalation", "channels"):
         return loc[:3] + loc[4:]
+    if loc[:1] == ("judges",):
+        return loc[:2] + loc[3:]
     return loc
 
 
@@ -46,7 +49,9 @@ def explained(error: ErrorDetails, sources: Sources) -> tuple[str, str]:
     if loc and loc[0] in UNSUPPORTED:
         return sources.place(loc[:1]), UNSUPPORTED[str(loc[0])]
     if kind == "extra_forbidden":
-        return sources.place(loc, key=True), f"unknown key {shown(name)}; {nearest(name, _keys(loc), 'remove it')}"
+        return sources.place(
+            loc, key=True
+        ), f"unknown key {shown(name)}; {nearest(name, _keys(error['loc']), 'remove it')}"
     if kind == "missing":
         return sources.place(loc[:-1]), f"{name} is missing; add it"
     if kind == "value_error":
@@ -54,6 +59,8 @@ def explained(error: ErrorDetails, sources: Sources) -> tuple[str, str]:
     if kind == "literal_error":
         return sources.place(loc), f"{name} has a value it cannot have; write {context['expected']}"
     if kind.startswith("union_tag"):
+        if loc[0] == "judges":
+            return sources.place(loc), f"judge {shown(name)} needs a kind; write kind: moderation, chat or transformers"
         return sources.place(loc), f"channel {shown(name)} needs a kind; write kind: webhook or kind: apprise"
     if kind in ("greater_than_equal", "less_than_equal"):
         bound = context.get("ge", context.get("le"))
@@ -79,7 +86,9 @@ _WANTED: Mapping[str, str] = {
 
 
 def _keys(loc: Loc) -> list[str]:
-    """The keys that are known where the unknown one stands."""
+    """The keys that are known where the unknown one stands, by pydantic's own marks."""
+    if loc[0] == "judges":
+        return _keys_of_judges(loc)
     model: type[BaseModel] = Settings
     for part in loc[:-1]:
         if "channels" in loc and part not in ("escalation", "channels"):
@@ -87,6 +96,18 @@ def _keys(loc: Loc) -> list[str]:
         field = model.model_fields.get(str(part))
         model = (field and _model_in(field.annotation)) or model
     return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _keys_of_judges(loc: Loc) -> list[str]:
+    if "signals" in loc[3:-1]:
+        return [field.alias or name for name, field in Means.model_fields.items()]
+    kinds: dict[str, type[BaseModel]] = {
+        "moderation": ModerationJudge,
+        "chat": ChatJudge,
+        "transformers": TransformersJudge,
+    }
+    fields = kinds[str(loc[2])].model_fields
+    return [*fields, *(f"{name}_file" for name in fields if name == "token")]
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:

@@ -22,7 +22,7 @@ PREFIX = "GUARDRAIL_"
 # Kubernetes puts these into every pod beside a Service that is called "guardrail".
 _SERVICE_LINKS = re.compile(r"GUARDRAIL_(SERVICE_(HOST|PORT.*)|PORT(_.*)?)")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRET_KEYS = ("secret", "admin_token", "url")
+_SECRET_KEYS = ("secret", "admin_token", "token", "url")
 MAX_SECRET = 64 * 1024
 MAX_DEPTH = 16
 MAX_VALUES = 10_000
@@ -88,6 +88,13 @@ class Sources:
         keys = tree.get("trusted_keys")
         if isinstance(keys, list):
             tree["trusted_keys"] = [str(base / Path(k)) if _is_file(k) else k for k in keys]
+        model = tree.get("model")
+        if isinstance(model, dict) and isinstance(folder := model.get("folder"), str) and _is_folder(folder):
+            model["folder"] = str(base / Path(folder).expanduser())
+        judges = tree.get("judges")
+        for judge in judges.values() if isinstance(judges, dict) else ():
+            if isinstance(judge, dict):
+                _absolute_judge(judge, base)
         for key in ("policies", "shadow_policies"):
             packs = tree.get(key)
             if isinstance(packs, list | tuple):
@@ -166,6 +173,17 @@ class Sources:
         for name in sorted(self._environ, key=lambda name: (name.count("__"), name)):
             if name.startswith(PREFIX) and self._environ[name] and not _SERVICE_LINKS.fullmatch(name):
                 yield name, self._environ[name]
+
+
+def _absolute_judge(judge: Tree, base: Path) -> None:
+    """One judge's paths; and a label that means one thing as a list of one."""
+    if isinstance(policy := judge.get("policy"), str) and policy:
+        judge["policy"] = str(base / Path(policy))
+    # With a slash alone it may also be the name of a model: OWNER/NAME.
+    if isinstance(path := judge.get("path"), str) and path.startswith((".", "/")):
+        judge["path"] = str(base / Path(path))
+    if isinstance(signals := judge.get("signals"), dict):
+        judge["signals"] = {label: [said] if isinstance(said, dict) else said for label, said in signals.items()}
 
 
 def _is_unicode(text: str) -> bool:

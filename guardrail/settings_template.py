@@ -20,6 +20,7 @@ trusted_keys: []                # whose signatures count: clinic.pub, or "ed2551
 shadow_policies: []             # packs tried beside those in force; the journal says where they differ
 mode: enforce                   # or shadow: decide and record, change nothing
 unknown_dialect: pass           # or block, for paths that are no chat API we know
+moderations: upstream           # or local: POST /v1/moderations is answered here, under the policy (docs/judges.md)
 
 # secret: ${GUARDRAIL_KEY}      # keys the hashes that name conversations; made in data/ when not set
 # secret_file: /run/secrets/key # … or read from a file
@@ -63,6 +64,35 @@ json_dialect: []
   #     # stream: {format: sse, text: /delta, done: "[DONE]"}  # or ndjson; done may be {at: /done, is: true}
   #   error: {text: /error}
 
+# --- the model that reads what is meant, beside the lexicon that hears what is said outright
+model:
+  folder: shipped               # or a folder of your own (docs/model.md); none: no model
+  without: refuse               # when it is missing or damaged: refuse to start, or start without it
+  deadline: 2s                  # time one turn may take to be read; then the policy's answer to a failure
+  threads: 1                    # processor cores that read
+
+# --- further judges, asked beside the model and the lexicon (docs/judges.md). What people say is sent to their servers
+judges: {}
+  # openai:
+  #   kind: moderation          # an endpoint in the shape of OpenAI's
+  #   url: https://api.openai.com/v1/moderations
+  #   model: omni-moderation-latest
+  #   token_file: /run/secrets/openai
+  #   when: ambiguous           # always, or only where what the others found leaves a turn open
+  #   deadline: 2s              # time one turn may take
+  #   required: false           # true: without its answer a turn counts as unread
+  #   per_minute: 600           # beyond that it is not asked
+  # guard:
+  #   kind: chat                # a chat model that judges, by a policy (format: json) or as Llama Guard does
+  #   url: http://127.0.0.1:11434/v1/chat/completions
+  #   model: llama-guard3:8b
+  #   format: llama_guard
+  #   signals: {S11: [{signal: suicide, severity: 2}, {signal: encourages_harm, severity: 3}]}
+  # mine:
+  #   kind: transformers        # pip install 'crisis-guardrail[transformers]'; never downloads
+  #   path: ./my-classifier
+  #   signals: {LABEL: {signal: suicide, from: 0.5, severity: 2}}
+
 # --- bounds on sizes and times
 limits:
   request_body: 16MiB
@@ -87,7 +117,6 @@ log_level: info                 # debug | info | warning | error; logs never hol
 # --- not in this version; any other value is refused
 redis_url: null
 store_text: false
-moderations: upstream
 """
 
 

@@ -12,9 +12,16 @@ from typing import Annotated
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, SecretStr, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, SecretStr, StringConstraints
 
 from guardrail.core.tags import language_tag
+
+
+class Frozen(BaseModel):
+    """Unknown keys are errors, types are not guessed, and nothing changes after the start."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True, hide_input_in_errors=True)
+
 
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -53,6 +60,13 @@ def base_url(value: str) -> str:
     if parts.query or parts.fragment:
         raise ValueError("a base URL with a query or fragment; write it up to the path only")
     return value.rstrip("/")
+
+
+def endpoint_url(value: str) -> str:
+    """An ``http`` or ``https`` URL with a path: the very address that is asked."""
+    if base_url(value) != value or urlsplit(value).path in ("", "/"):
+        raise ValueError("not the whole address of an endpoint; write one such as https://HOST/v1/moderations")
+    return value
 
 
 def address(value: str) -> str:
@@ -168,6 +182,7 @@ def apprise_url(value: SecretStr) -> SecretStr:
 Seconds = Annotated[float, BeforeValidator(seconds)]
 Size = Annotated[int, BeforeValidator(size)]
 BaseUrl = Annotated[str, AfterValidator(base_url)]
+EndpointUrl = Annotated[str, AfterValidator(endpoint_url)]
 Address = Annotated[str, AfterValidator(address)]
 Locale = Annotated[str, AfterValidator(locale)]
 Country = Annotated[str, AfterValidator(country)]

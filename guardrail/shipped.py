@@ -1,4 +1,4 @@
-"""What comes with the package: policies, lexicons, resources. In a checkout they lie beside it, in a wheel too."""
+"""What comes with the package: policies, lexicons, resources, the model; in a checkout and in a wheel alike."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from guardrail.core.rules import Policy
 if TYPE_CHECKING:
     from guardrail.detectors import Lexicon
     from guardrail.detectors.lexicon_load import Entry
+    from guardrail.judges.model import Model
     from guardrail.policy.compile import Compiled
     from guardrail.policy.signing import Trust
 
@@ -57,6 +58,19 @@ def lexicon() -> Lexicon:
     from guardrail.detectors import load_lexicon
 
     return load_lexicon(POLICIES / "lexicon")
+
+
+@cache
+def model(folder: str = "shipped", deadline: float = 2.0, threads: int = 1) -> Model:
+    """The shipped model, or one in another folder, loaded once a process and closed by nobody but its end.
+
+    Raises ``guardrail.judges.folder.ModelError``.
+    """
+    from guardrail.judges.folder import SHIPPED, read
+    from guardrail.judges.model import Model
+    from guardrail.judges.onnx import Engine
+
+    return Model(Engine(read(SHIPPED if folder == "shipped" else Path(folder)), threads), deadline)
 
 
 def lexicon_with(entries: Sequence[Entry]) -> Lexicon:

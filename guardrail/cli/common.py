@@ -30,3 +30,17 @@ def settings_of(arguments: argparse.Namespace, *, need_upstream: bool = False) -
         if getattr(arguments, name, None)
     }
     return load(arguments.config, overrides, os.environ, need_upstream=need_upstream)
+
+
+def add_model(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--model",
+        default="shipped",
+        metavar="FOLDER",
+        help="the model that reads what is meant: shipped, a folder, none",
+    )
+
+
+def model_of(arguments: argparse.Namespace) -> str | None:
+    """What ``Guard.load`` takes for ``--model``."""
+    return None if arguments.model == "none" else str(arguments.model)

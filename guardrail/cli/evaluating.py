@@ -15,7 +15,7 @@ from typing import Any
 
 import msgspec
 
-from guardrail.cli.common import add_json
+from guardrail.cli.common import add_json, add_model, model_of
 from guardrail.cli.output import fail, say, say_json
 from guardrail.core.model import Direction
 from guardrail.evaluation.items import Item, ItemError, Unlabelled, items
@@ -38,6 +38,7 @@ def add_to(commands: Any) -> None:
         "data", nargs="+", type=Path, metavar="DATA", help="JSON Lines or CSV (.gz too), or folders of them"
     )
     command.add_argument("--policies", action="append", metavar="PACK", help="pack name or folder; may be repeated")
+    add_model(command)
     command.add_argument(
         "--prevalence", type=_share, default=0.01, metavar="SHARE", help="of danger among turns, for PPV (0.01)"
     )
@@ -67,7 +68,7 @@ class Run(msgspec.Struct):
 
 def run(arguments: argparse.Namespace) -> int:
     try:
-        guard = Guard.load(arguments.policies or "base")
+        guard = Guard.load(arguments.policies or "base", model=model_of(arguments))
         before = msgspec.json.decode(arguments.compare.read_bytes(), type=Run) if arguments.compare else None
         found, wrong = _read(arguments.data)
     except msgspec.DecodeError:

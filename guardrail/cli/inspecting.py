@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 
 import msgspec
 
+from guardrail.cli.common import add_model, model_of
 from guardrail.cli.output import fail
 from guardrail.core.decide import Verdict
 from guardrail.core.model import Audience, Direction, Refusal
@@ -26,12 +27,13 @@ def add_to(commands: Any) -> None:
     )
     command.add_argument("file", nargs="?", default="-", metavar="FILE.jsonl", help="a file, or - for standard input")
     command.add_argument("--policies", action="append", metavar="PACK", help="pack name or folder; may be repeated")
+    add_model(command)
     command.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
     try:
-        guard = Guard.load(arguments.policies or "base")
+        guard = Guard.load(arguments.policies or "base", model=model_of(arguments))
     except ValueError as error:
         return fail(str(error).splitlines())
     if arguments.file == "-":

@@ -267,10 +267,13 @@ def _is_repeat(then: Then, signal: Signal | None, severity: int, view: View) -> 
     """One authored reply an episode: after that the bot goes on, steered, unless urgency rises.
 
     A card that showed no help (abuse: privacy first) does not keep help from another danger said after it,
-    and a card for somebody worried about another is no answer to their own danger.
+    and a card for somebody worried about another is no answer to their own danger. An echo of turns that were judged
+    before is no fresh evidence.
     """
     if then.action != "replace" or signal is None or view.direction == "outbound":
         return False
+    if signal.echo:
+        return True
     another = view.episode.category not in ("", signal.name)
     brings_first_help = another and bool(then.resources) and not view.episode.referred
     own_after_helper = signal.subject == "self" and view.episode.subject != "self"

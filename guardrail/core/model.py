@@ -121,6 +121,8 @@ class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
     pattern: str = ""
     cssrs: int = 0
     language: str = ""
+    echo: bool = False
+    """It shows only in the light of the turns before: said by itself, the turn would be calm."""
 
 
 class Found(msgspec.Struct, frozen=True, tag="found"):
@@ -130,6 +132,9 @@ class Found(msgspec.Struct, frozen=True, tag="found"):
     signals: tuple[Signal, ...] = ()
 
 
+FailureReason = Literal["raised", "deadline", "absent", "invalid"]
+
+
 class Failed(msgspec.Struct, frozen=True, tag="failed", omit_defaults=True):
     """A detector did not do its work. Never read as "nothing there": the policy answers it.
 
@@ -137,7 +142,7 @@ class Failed(msgspec.Struct, frozen=True, tag="failed", omit_defaults=True):
     """
 
     detector: str
-    reason: Literal["raised", "deadline", "absent", "invalid"]
+    reason: FailureReason
     required: bool = True
 
 

@@ -19,7 +19,8 @@ from guardrail.core.conversation import (
     rest,
     settle,
 )
-from guardrail.core.decide import Step, Verdict, decide, severity_of
+from guardrail.core.decide import Step, Verdict, decide
+from guardrail.core.fuse import fuse, own_severity
 from guardrail.core.model import CUES, OUTBOUND_SIGNALS, Audience, Direction, Failed, Finding, Signal
 from guardrail.core.rules import Policy
 from guardrail.core.weigh import weigh
@@ -60,10 +61,11 @@ def judge(
     rest of the conversation: minors are answered more strictly, never less.
     """
     rested = msgspec.structs.replace(state, trajectory=rest(state.trajectory, now))
-    seen = _signals(findings)
     inbound = direction == "inbound"
     if inbound:
         rested = settle(rested)
+    findings, fused = fuse(findings, direction, rested.trajectory.level, rested.trajectory.peak)
+    seen = _signals(findings)
     recent = _noted(rested.recent, seen, now) if spoken and inbound else rested.recent
     who = _audience(audience, state, seen)
 
@@ -83,17 +85,18 @@ def judge(
             cooled=rested.cooled,
         )
 
-    steps: tuple[Step, ...] = ()
+    steps: tuple[Step, ...] = fused
     grades = tuple(int(s.severity) for s in seen)
     if policy.composites and seen:
-        findings, steps = weigh(policy.composites, findings, view_of(rested.trajectory, rested.drift))
+        findings, weighed = weigh(policy.composites, findings, view_of(rested.trajectory, rested.drift))
+        steps = (*fused, *weighed)
         seen = _signals(findings)
     if not inbound:
         drift = drifted(state.drift, _worst(seen))
         view = view_of(rested.trajectory, drift)
         verdict = decide(policy, findings, view, steps, grades)
         return Judged(verdict, msgspec.structs.replace(state, drift=drift), view=view)
-    trajectory = advance(rested.trajectory, severity_of(seen, direction), now) if spoken else rested.trajectory
+    trajectory = advance(rested.trajectory, own_severity(seen, direction), now) if spoken else rested.trajectory
     view = view_of(trajectory, rested.drift)
     return _remember(policy, decide(policy, findings, view, steps, grades), rested, view, seen)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from guardrail.dialects import claiming
+from guardrail.server import moderating
 from guardrail.server.api import PREFIX, make_api
 from guardrail.server.chatting import Chatting
 from guardrail.server.passing import blocked, pass_through
@@ -43,6 +44,9 @@ class App:
         path: str = scope["path"]
         if path == PREFIX or path.startswith(PREFIX + "/"):
             await self._api(scope, receive, send)
+            return
+        if moderating.claims(self._services, scope["method"], path):
+            await moderating.moderate(self._services, scope, receive, send)
             return
         query = scope.get("query_string", b"").decode("latin-1")
         dialect = claiming(scope["method"], path, query, self._services.dialects)
@@ -89,6 +93,8 @@ class GuardrailMiddleware:
         dialect = claiming(scope["method"], path, query, self._services.dialects)
         if path.startswith(PREFIX + "/"):
             await self._api(scope, receive, send)
+        elif moderating.claims(self._services, scope["method"], path):
+            await moderating.moderate(self._services, scope, receive, send)
         elif dialect is None:
             await self._app(scope, receive, send)
         else:

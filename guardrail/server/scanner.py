@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import entry_points
 from time import perf_counter
 from typing import Protocol, cast
 
 from guardrail.core.events import Scan, Scanned
-from guardrail.core.model import Context, Direction, Failed, Finding
+from guardrail.core.model import Context, Direction, Failed, Finding, Signal
 from guardrail.core.ports import Detector
-from guardrail.detectors.run import look
+from guardrail.core.unsure import is_unsure
+from guardrail.detectors.run import checked, failed, look
 
 WORKERS = 4
 AT_A_TIME = 0.01
 """Seconds of looking before others have their turn."""
 BETWEEN_STEPS = 0.05
+MORE = 0.1
+"""Seconds that a scan may take longer for each text besides the first."""
 PLUGINS = "guardrail.detectors"
 """Entry-point group: each entry is called without arguments and gives a ``Detector``."""
 
@@ -36,6 +39,26 @@ class Warm(Protocol):
     def __call__(self) -> Iterator[None]: ...
 
 
+class Submits(Protocol):
+    """What a blocking detector may have instead of being given threads: to take a text, and to give a future of its
+    signals. It reads for many people at once. A future that is cancelled is not waited for any more."""
+
+    def __call__(self, text: str, context: Context) -> Future[list[Signal]]: ...
+
+
+class SecondRound(Protocol):
+    """What a detector may have besides: ``only_unsure``, to be asked only of turns that the others leave open."""
+
+    @property
+    def only_unsure(self) -> bool: ...
+
+
+class Closes(Protocol):
+    """What a detector may have besides: to let go of what it holds, when the proxy stops."""
+
+    def __call__(self) -> None: ...
+
+
 class _Fair:
     """Lets others have their turn in the middle of much work: a long history may not make everybody wait."""
 
@@ -48,6 +71,19 @@ class _Fair:
             self._since = perf_counter()
 
 
+def _needs_threads(detector: Detector) -> bool:
+    return detector.blocking and not hasattr(detector, "submit")
+
+
+def _waits(detector: Detector) -> bool:
+    return bool(getattr(detector, "only_unsure", False))
+
+
+def _by_direction(detectors: Iterable[Detector]) -> dict[Direction, tuple[Detector, ...]]:
+    found = tuple(detectors)
+    return {direction: tuple(d for d in found if direction in d.directions) for direction in ("inbound", "outbound")}
+
+
 async def _made_ready(detector: Detector, pause: float) -> None:
     warm: Warm | None = getattr(detector, "warm", None)
     if warm is not None:
@@ -56,23 +92,60 @@ async def _made_ready(detector: Detector, pause: float) -> None:
                 await asyncio.sleep(pause)
 
 
+class _Reading:
+    """Texts before a detector that reads for many. They are put before it at once, and it reads while others look."""
+
+    def __init__(self, detector: Detector, submits: Submits, texts: Sequence[str], context: Context) -> None:
+        self._detector, self._texts = detector, texts
+        # One text has its deadline, more have a little more.
+        self._until = perf_counter() + detector.deadline + MORE * (len(texts) - 1)
+        self._jobs: list[asyncio.Future[list[Signal]]] = []
+        self._broken: Failed | None = None
+        try:
+            # The newest first: where not all can be read, it is the one that is answered.
+            for text in reversed(texts):
+                self._jobs.append(asyncio.wrap_future(submits(text, context)))
+        except Exception as error:
+            self._broken = failed(detector, error)
+        self._jobs.reverse()
+
+    async def findings(self) -> list[Finding]:
+        if self._broken is not None or not self._jobs:
+            return [self._broken] * len(self._texts) if self._broken is not None else []
+        done, _ = await asyncio.wait(self._jobs, timeout=self._until - perf_counter())
+        late = Failed(self._detector.name, "deadline", self._detector.required)
+        return [
+            self._finding(text, job) if job in done else late for text, job in zip(self._texts, self._jobs, strict=True)
+        ]
+
+    def _finding(self, text: str, job: asyncio.Future[list[Signal]]) -> Finding:
+        if job.cancelled():
+            return Failed(self._detector.name, "raised", self._detector.required)
+        if (error := job.exception()) is not None:
+            return failed(self._detector, error)
+        return checked(self._detector, job.result(), text)
+
+    def cancel(self) -> None:
+        for job in self._jobs:
+            if not job.cancel() and not job.cancelled():
+                job.exception()  # it was looked at: what nobody waits for any more is no error of the loop's
+
+
 class Scanner:
     """Detectors in the order they were given. ``now`` gives POSIX seconds."""
 
     def __init__(self, detectors: Sequence[Detector], now: Callable[[], float]) -> None:
         self._now = now
         self._hung: set[Future[Finding]] = set()
-        self._pool = ThreadPoolExecutor(WORKERS, "detector") if any(d.blocking for d in detectors) else None
+        self._pool = ThreadPoolExecutor(WORKERS, "detector") if any(_needs_threads(d) for d in detectors) else None
         self._use(tuple(detectors))
 
     def _use(self, detectors: tuple[Detector, ...]) -> None:
         self._detectors = detectors
-        self._by_direction: dict[Direction, tuple[Detector, ...]] = {
-            direction: tuple(d for d in detectors if direction in d.directions) for direction in ("inbound", "outbound")
-        }
+        self._first = _by_direction(d for d in detectors if not _waits(d))
+        self._second = _by_direction(d for d in detectors if _waits(d))
         self._quiet: dict[Direction, tuple[Quiet | None, ...]] = {
-            direction: tuple(getattr(d, "quiet", None) for d in found)
-            for direction, found in self._by_direction.items()
+            direction: tuple(getattr(d, "quiet", None) for d in found) for direction, found in self._first.items()
         }
 
     async def exchange(self, detector: Detector) -> None:
@@ -92,16 +165,43 @@ class Scanner:
             await _made_ready(detector, pause)
 
     async def scan(self, effect: Scan) -> Scanned:
-        """Have every detector look at every cut."""
+        """Have every detector look at every cut; those that look only where it is needed, at what the others leave
+        open."""
         if await self._is_quiet(effect):
             return Scanned(self._now())
-        detectors = self._by_direction[effect.direction]
         context = Context(effect.direction, effect.history, effect.locale, effect.audience)
         texts = [look.window(cut)[1] for look in effect.looks for cut in look.cuts]
-        columns = [await self._column(d, texts, context) for d in detectors]
-        return Scanned(self._now(), tuple(zip(*columns, strict=True)) if columns else ())
+        rows = await self._round(self._first[effect.direction], texts, context)
+        if second := self._second[effect.direction]:
+            unsure = [at for at, row in enumerate(rows) if is_unsure(row, effect.direction)]
+            more = await self._round(second, [texts[at] for at in unsure], context)
+            for at, row in zip(unsure, more, strict=True):
+                rows[at] += row
+        return Scanned(self._now(), tuple(rows))
 
-    async def _column(self, detector: Detector, texts: list[str], context: Context) -> list[Finding]:
+    async def _round(
+        self, detectors: Sequence[Detector], texts: Sequence[str], context: Context
+    ) -> list[tuple[Finding, ...]]:
+        """A row of findings for each text, in the detectors' order."""
+        if not detectors or not texts:
+            return []
+        reading = [self._reading(d, texts, context) for d in detectors]
+        try:
+            columns = [
+                await (found.findings() if found is not None else self._column(d, texts, context))
+                for d, found in zip(detectors, reading, strict=True)
+            ]
+        finally:
+            for found in reading:
+                if found is not None:
+                    found.cancel()
+        return list(zip(*columns, strict=True))
+
+    def _reading(self, detector: Detector, texts: Sequence[str], context: Context) -> _Reading | None:
+        submits: Submits | None = getattr(detector, "submit", None) if detector.blocking else None
+        return _Reading(detector, submits, texts, context) if submits is not None else None
+
+    async def _column(self, detector: Detector, texts: Sequence[str], context: Context) -> list[Finding]:
         if not detector.blocking:
             fair = _Fair()
             found = []
@@ -137,6 +237,11 @@ class Scanner:
         return True
 
     def close(self) -> None:
+        for detector in self._detectors:
+            closes: Closes | None = getattr(detector, "close", None)
+            if closes is not None:
+                with contextlib.suppress(Exception):  # the rest of the stop does not wait for a plug-in
+                    closes()
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,10 +28,15 @@ from guardrail.core.compose import Names
 from guardrail.core.conversation import OpenCase, lower
 from guardrail.core.decide import Verdict
 from guardrail.core.events import Commit, Committed, Record
+from guardrail.core.ports import Detector
 from guardrail.core.reply import Terms
 from guardrail.core.rules import Policy
 from guardrail.dialects.json_api import JsonApi
 from guardrail.journal import Journal, JournalError, JournalInUse, RecordRefused, verdict_fields, word
+from guardrail.judges import configured
+from guardrail.judges.configured import AJudge
+from guardrail.judges.course import About
+from guardrail.judges.folder import ModelError
 from guardrail.metrics import Metrics
 from guardrail.policy import PolicyError
 from guardrail.redact import Redactor
@@ -68,8 +73,19 @@ class Services:
 
     now: Callable[[], float] = staticmethod(time.time)
 
-    def __init__(self, settings: Settings, policies: Policies, parts: _Parts, scanner: Scanner) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        policies: Policies,
+        parts: _Parts,
+        scanner: Scanner,
+        unread: str = "",
+        judges: Sequence[AJudge] = (),
+    ) -> None:
         self.settings = settings
+        self.unread = unread
+        """Why nobody reads what is meant; empty: the model does."""
+        self.judges = judges
         self.policies = policies
         self._zone = ZoneInfo(settings.timezone)
         self.scanner = scanner
@@ -120,10 +136,12 @@ class Services:
         logs.configure(settings.log_level)
         try:
             policies = Policies(settings)
-            scanner = Scanner((policies.lexicon, *plugins()), cls.now)
+            reads, unread = _reading(settings)
+            judges = configured.judges(settings.judges)
+            scanner = Scanner((policies.lexicon, *reads, *judges, *plugins()), cls.now)
         except ValueError as error:
             raise StartFailed(tuple(str(error).splitlines())) from error
-        return cls(settings, policies, _open_parts(settings, cls.now, say), scanner)
+        return cls(settings, policies, _open_parts(settings, cls.now, say), scanner, unread, judges)
 
     @classmethod
     def configured(cls, config: str | None, given: Mapping[str, object]) -> Services:
@@ -275,7 +293,8 @@ class Services:
         self.metrics.verdict(effect.verdict)
         if effect.other is not None:
             self.record_trial(effect.verdict, effect.other, exchange, conversation)
-        if effect.verdict.action == "pass" and not effect.verdict.trail and not effect.verdict.signals:
+        verdict = effect.verdict
+        if verdict.action == "pass" and not verdict.trail and not verdict.signals and not verdict.failures:
             return  # nothing was seen and nothing done: the exchange's own record says so
         self._note(
             "verdict",
@@ -403,7 +422,9 @@ class Services:
             f"{desk.dead_letters} notices given up": desk.dead_letters > 0,
             **{f"nobody has set up the ladder {name}: the usual one is used": True for name in self._unknown_ladders()},
             "a background loop had to be begun again": self._supervisor.restarts > 0,
+            f"only what is said outright is heard: {self.unread}": bool(self.unread),
             "shadow mode: nobody is protected": self.settings.mode == "shadow",
+            **{f"judge {judge.name} fails: {_lately(judge.about())}": True for judge in self._failing()},
             **{f"helplines: {problem}": True for problem in self.help.problems()},
         }
         return [what for what, is_so in found.items() if is_so]
@@ -412,6 +433,9 @@ class Services:
         """Ladders the policy in force asks for and the settings do not have."""
         asked = {rule.then.case.ladder for rule in self.policy.rules if rule.then.case and rule.then.case.ladder}
         return sorted(asked - set(self.settings.escalation.ladders))
+
+    def _failing(self) -> list[AJudge]:
+        return [judge for judge in self.judges if judge.about().failing]
 
     def _damaged(self) -> list[str]:
         return sorted(path.name for path in self.settings.data.glob("cases.damaged-*.db"))
@@ -423,6 +447,7 @@ class Services:
             "mode": self.settings.mode,
             "desk": self.desk.health(),
             "journal": self.journal.health,
+            "judges": [judge.about() for judge in self.judges],
             "unverified_helplines": self.help.unverified([c for c in (self.settings.default_country,) if c]),
         }
 
@@ -451,6 +476,24 @@ class Services:
         oldest = self.now() - unanswered[0].opened_at if unanswered else 0.0
         self.metrics.cases(counts, max(0.0, oldest))  # type: ignore[arg-type]
         self.metrics.backlog(dead, self.desk.health().spooled)
+
+
+def _lately(about: About) -> str:
+    return ", ".join(f"{reason} {count}" for reason, count in about.failed.items()) or "not lately asked"
+
+
+def _reading(settings: Settings) -> tuple[tuple[Detector, ...], str]:
+    """The model, or why there is none. Raises ``ModelError`` where the settings want one, and it cannot be had."""
+    wanted = settings.model
+    if wanted.folder == "none":
+        return (), "the settings want no model"
+    try:
+        return (shipped.model(wanted.folder, wanted.deadline, wanted.threads),), ""
+    except ModelError as error:
+        if wanted.without == "refuse":
+            raise ModelError(f"{error}; or allow model.without: start") from error
+        log.error("there is no model: only what is said outright is heard", reason=str(error))
+        return (), str(error)
 
 
 class _Parts(msgspec.Struct):

@@ -59,7 +59,7 @@ async def hangs(world: World) -> AsyncIterator[None]:
     detector.look, detector.blocking = look, True  # type: ignore[method-assign]
     scanner = world.services.scanner
     world.services.scanner = type(scanner)(
-        [d for d in scanner._by_direction["inbound"] if d is not detector] + [detector], world.now
+        [d for d in scanner._first["inbound"] if d is not detector] + [detector], world.now
     )
     try:
         yield

@@ -19,7 +19,9 @@ def guard() -> Guard:
     return Guard.load("base")
 
 
-def test_the_last_turn_is_judged_and_earlier_ones_inform(guard: Guard) -> None:
+def test_the_last_turn_is_judged_and_earlier_ones_inform() -> None:
+    """By words alone: the model reads "ok" after such a turn in its light."""
+    guard = Guard.load("base", model=None)
     verdict = guard.inspect(
         [
             {"role": "user", "content": "I want to kill myself"},

@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 
 import pytest
 
 from guardrail.core.events import Scan
 from guardrail.core.gate import Look
 from guardrail.core.model import Context, Failed, Found, Signal
+from guardrail.detectors.run import Unread
 from guardrail.server.scanner import WORKERS, Scanner
 
 
@@ -93,3 +95,72 @@ async def test_a_long_history_lets_others_have_their_turn() -> None:
     await Scanner([Plugin("slow", False, slowly)], lambda: 5.0).scan(Scan("inbound", looks))
     assert others == ["answered"], "while the history was looked at"
     await waiting
+
+
+class Reader:
+    """Reads for many: ``act`` says what becomes of each text's future."""
+
+    directions = frozenset(("inbound", "outbound"))
+    blocking = True
+    deadline = 0.2
+
+    def __init__(self, name: str, act: Callable[[str], object], *, only_unsure: bool = False) -> None:
+        self.name, self._act, self.only_unsure, self.required = name, act, only_unsure, True
+        self.asked: list[str] = []
+        self.futures: list[Future[list[Signal]]] = []
+
+    def look(self, text: str, context: Context) -> Sequence[Signal]:
+        return self.submit(text, context).result()
+
+    def submit(self, text: str, context: Context) -> Future[list[Signal]]:
+        self.asked.append(text)
+        future: Future[list[Signal]] = Future()
+        self.futures.append(future)
+        answer = self._act(text)
+        if isinstance(answer, Exception):
+            future.set_exception(answer)
+        elif isinstance(answer, list):
+            future.set_result(answer)
+        return future
+
+
+def turns(*texts: str) -> Scan:
+    return Scan("inbound", tuple(Look(f"user:{n}", text, 0, (len(text),), 0) for n, text in enumerate(texts)))
+
+
+async def test_a_detector_says_itself_why_it_did_not_look() -> None:
+    excused = Reader("excused", lambda text: Unread("deadline", excused=True))
+    wrong = Reader("wrong", lambda text: Unread("invalid"))
+    scanned = await Scanner([excused, wrong], lambda: 5.0).scan(turns("soup"))
+    assert scanned.findings == ((Failed("excused", "deadline", False), Failed("wrong", "invalid", True)),)
+
+
+async def test_the_newest_turn_is_put_before_a_reader_first() -> None:
+    reader = Reader("reader", lambda text: [])
+    await Scanner([reader], lambda: 5.0).scan(turns("oldest", "older", "newest"))
+    assert reader.asked == ["newest", "older", "oldest"]
+
+
+async def test_nobody_goes_on_reading_what_is_not_waited_for() -> None:
+    stuck = Reader("stuck", lambda text: None)
+    scanned = await Scanner([stuck], lambda: 5.0).scan(turns("soup"))
+    assert scanned.findings == ((Failed("stuck", "deadline", True),),)
+    await asyncio.sleep(0)  # the cancellation is passed on in the loop's next turn
+    assert stuck.futures and all(future.cancelled() for future in stuck.futures)
+
+
+async def test_a_second_opinion_is_asked_only_of_what_the_first_leave_open() -> None:
+    def first(text: str) -> list[Signal]:
+        return {"low": [Signal("suicide", 1)], "clear": [], "grave": [Signal("suicide", 4)]}[text]
+
+    second = Reader("second", lambda text: [Signal("suicide", 2)], only_unsure=True)
+    scanned = await Scanner([second, Plugin("first", False, first)], lambda: 5.0).scan(turns("clear", "low", "grave"))
+    assert second.asked == ["low"]
+    assert [[f.detector for f in row] for row in scanned.findings] == [["first"], ["first", "second"], ["first"]]
+
+
+async def test_a_second_opinion_that_fails_is_a_finding_too() -> None:
+    second = Reader("second", lambda text: Unread("absent"), only_unsure=True)
+    first = Plugin("first", False, lambda text: [Signal("suicide", 1)])
+    scanned = await Scanner([first, second], lambda: 5.0).scan(turns("low"))
+    assert scanned.findings[0][1] == Failed("second", "absent", True)

@@ -81,10 +81,7 @@ escalation:
         ("mode: shadow\nmode: enforce\n", "2:1: mode is given twice; keep one of them"),
         ("redis_url: redis://x\n", "1:12: redis_url is not supported by this version; remove it"),
         ("store_text: true\n", "1:13: store_text: true is not supported by this version; remove it"),
-        (
-            "moderations: local\n",
-            "1:14: moderations: local is not supported by this version; remove it, or write upstream",
-        ),
+        ("moderations: both\n", "1:14: moderations has a value it cannot have; write 'upstream' or 'local'"),
         ("policies: base\n", "1:11: policies is of the wrong kind; write a list"),
         ("policies: []\n", "1:11: policies is of the wrong kind; write at least one item"),
         ("limits: {messages: 0}\n", "1:20: messages is out of range; at least 1"),

@@ -1,0 +1,148 @@
+"""What the model costs, one core, in process: ``python -m bench.model``.
+
+Times are of reading alone, without HTTP. The exchanges are an ordinary mix: nineteen in twenty everyday talk, each with
+a reply of three sentences, every sentence read when it ends. What the early exits save is shown beside what they lose.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import corpus.files
+from bench.table import Row, at_least, at_most, main, say
+from corpus.training import load_training
+from guardrail import shipped
+from guardrail.core.gate import Look
+from guardrail.core.model import Context, Direction
+from guardrail.core.segments import boundaries
+from guardrail.detectors.model_input import Window, parts, windows
+from guardrail.detectors.model_output import script_of
+from guardrail.evaluation.items import Item
+from guardrail.evaluation.statistics import percentile
+from guardrail.judges.model import Model
+from guardrail.judges.onnx import Asked, Engine
+
+TOKENS = 32
+RUNS = 300
+EXCHANGES = 400
+EVERYDAY = 0.95
+
+
+def resident() -> float:
+    """MiB of this process that are in memory."""
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1])
+    return pages * 4096 / 2**20
+
+
+def timed(engine: Engine, asked: Sequence[Asked], *, whole: bool) -> list[float]:
+    """Milliseconds for each window, to the last stage or as far as is needed."""
+    found = []
+    for one in asked:
+        begun = time.perf_counter()
+        if whole:
+            for _ in engine.exits(one):
+                pass
+        else:
+            engine.run(one)
+        found.append(1000 * (time.perf_counter() - begun))
+    return found
+
+
+def of_length(engine: Engine, items: Sequence[Item], length: int) -> list[Asked]:
+    """Windows of exactly ``length`` tokens, cut out of turns."""
+    found = []
+    for item in items:
+        direction: Direction = item.direction
+        [window, *_] = windows(item.text, item.turns[:-1], direction, engine.tokens, engine.reader.labels.marks)
+        if len(window.ids) >= length:
+            ids = (*window.ids[: length - 1], engine.reader.labels.marks.end)
+            found.append(Asked(Window(ids, min(window.judged, length)), direction, script_of(item.text)))
+    return found
+
+
+def exchanges(engine: Engine, said: Sequence[Item], replies: Sequence[Item]) -> float:
+    """Whole exchanges a second: a person's turn and a reply of three sentences, at each clause of which it is asked."""
+    chance = random.Random(3)
+    model = Model(engine)
+    begun = time.perf_counter()
+    for _exchange in range(EXCHANGES):
+        turn = chance.choice(said)
+        model.look(turn.text, Context("inbound", turn.turns[:-1]))
+        reply = chance.choice(replies).text
+        ends = boundaries(reply, 0, "sentence", final=True)[:3]
+        text = reply[: ends[-1]]
+        look = Look("content:0", text, 0, tuple(boundaries(text, 0, "clause", final=True)))
+        for cut in look.cuts:
+            model.look(look.window(cut)[1], Context("outbound", turn.turns))
+    return EXCHANGES / (time.perf_counter() - begun)
+
+
+def lost(engine: Engine, items: Sequence[Item]) -> tuple[int, int, float]:
+    """Of items in danger that the last stage finds: how many, how many of them the early exits let go, and the share
+    of calm items that is let go early."""
+    found = missed = early = calm = 0
+    for item in items:
+        last = first = False
+        direction: Direction = item.direction
+        for part in parts(item.text, item.turns[:-1], direction):
+            script = script_of(part.text)
+            for window in windows(part.text, part.history, direction, engine.tokens, engine.reader.labels.marks):
+                asked = Asked(window, direction, script)
+                rows = [row.tolist() for row in engine.exits(asked)]
+                left = any(engine.reader.calm(at, direction, row, script) for at, row in enumerate(rows[:-1]))
+                danger = any(s.severity >= 2 for s in engine.reader.signals(rows[-1], direction, script, (0, 0)))
+                last, first = last or danger, first or (danger and not left)
+                early, calm = early + (left and not item.danger), calm + (not item.danger)
+        if item.danger and last:
+            found, missed = found + 1, missed + (not first)
+    return found, missed, early / max(1, calm)
+
+
+def run(_: argparse.Namespace) -> list[Row]:
+    before = resident()
+    model = shipped.model()
+    engine: Engine = model._engine  # type: ignore[assignment]
+    test = [item for item in corpus.files.load() if item.split == "test"]
+    inbound = [item for item in test if item.direction == "inbound"]
+    outbound = [item for item in test if item.direction == "outbound"]
+    everyday = [item for item in load_training() if "v-ordinary" in item.place]
+    chance = random.Random(5)
+    mix = chance.choices(everyday, k=190) + chance.choices(inbound, k=10)
+    calm = [item for item in outbound if not item.danger and len(boundaries(item.text, 0, "sentence", final=True)) >= 3]
+    windows_ = of_length(engine, inbound, TOKENS)
+    timed(engine, windows_[:20], whole=True)
+    say("one turn")
+    whole = timed(engine, [chance.choice(windows_) for _ in range(RUNS)], whole=True)
+    sentences = [
+        Asked(window, "outbound", script_of(part.text))
+        for item in outbound[:150]
+        for part in parts(item.text, item.turns[:-1], "outbound")
+        for window in windows(part.text, part.history, "outbound", engine.tokens, engine.reader.labels.marks)
+    ]
+    streamed = timed(engine, sentences[:RUNS], whole=False)
+    say("exchanges")
+    rate = exchanges(engine, mix, calm)
+    say("what early exits lose")
+    found, missed, let_go = lost(engine, test)
+    *_found, everyday_let_go = lost(engine, everyday[:400])
+    of = f" ({missed} of {found:,})"
+    return [
+        at_most(f"a turn of {TOKENS} tokens, all layers, p50", percentile(whole, 0.5), 8, " ms"),
+        at_most(f"a turn of {TOKENS} tokens, all layers, p99", percentile(whole, 0.99), 25, " ms"),
+        at_most("a sentence of a reply with its context, p50", percentile(streamed, 0.5), 8, " ms"),
+        at_least("exchanges a second, ordinary mix", rate, 100),
+        at_most("danger found that letting the calm go early loses", 100 * missed / max(1, found), 0.1, " %", of),
+        Row("calm parts of the test split let go early", f"{100 * let_go:.0f} %"),
+        Row("everyday talk let go early", f"{100 * everyday_let_go:.0f} %"),
+        at_most("resident, what the model adds", resident() - before, 500, " MiB"),
+    ]  # fmt: skip
+
+
+if __name__ == "__main__":
+    options = argparse.ArgumentParser(description=__doc__)
+    sys.exit(main(options, run))
