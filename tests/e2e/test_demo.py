@@ -83,7 +83,7 @@ def staying() -> Iterator[tuple[subprocess.Popen[str], str]]:
     yield process, printed
     if process.poll() is None:
         process.terminate()
-        process.wait(90)
+        process.wait(40)
     if process.stdout:
         process.stdout.close()
 
@@ -101,7 +101,7 @@ def test_it_stays_up_to_be_explored_and_leaves_nothing_behind(staying: tuple[sub
         cases = client.get("/guardrail/api/v1/cases", headers=bearer).json()["items"]
     assert [case["category"] for case in cases] == ["suicide", "suicide"], "the veiled danger, and the plain one"
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does it: everybody gets it
-    assert process.wait(90) == 0, "a part that does not end is killed after half a minute"
+    assert process.wait(40) == 0
     assert not data.exists()
     _until_refused(proxy[1])
 
