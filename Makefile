@@ -52,7 +52,8 @@ corpus-check: dev
 
 train:
 	$(PYTHON) -m venv .venv-train
-	.venv-train/bin/pip install --quiet -r training/requirements.txt -r requirements.lock
+	.venv-train/bin/pip install --quiet -r training/requirements.txt
+	.venv-train/bin/pip install --quiet -r requirements.lock
 	.venv-train/bin/python -m training learn --data "$(DATA)"
 	.venv-train/bin/python -m training ship
 

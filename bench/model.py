@@ -66,7 +66,7 @@ def of_length(engine: Engine, items: Sequence[Item], length: int) -> list[Asked]
 
 
 def exchanges(engine: Engine, said: Sequence[Item], replies: Sequence[Item]) -> float:
-    """Whole exchanges a second: a person's turn and a reply of three sentences, at each clause of which it is asked."""
+    """Whole exchanges a second: a person's turn and a reply of three sentences, asked about at the end of each."""
     chance = random.Random(3)
     model = Model(engine)
     begun = time.perf_counter()
@@ -75,8 +75,7 @@ def exchanges(engine: Engine, said: Sequence[Item], replies: Sequence[Item]) -> 
         model.look(turn.text, Context("inbound", turn.turns[:-1]))
         reply = chance.choice(replies).text
         ends = boundaries(reply, 0, "sentence", final=True)[:3]
-        text = reply[: ends[-1]]
-        look = Look("content:0", text, 0, tuple(boundaries(text, 0, "clause", final=True)))
+        look = Look("content:0", reply[: ends[-1]], 0, tuple(ends))
         for cut in look.cuts:
             model.look(look.window(cut)[1], Context("outbound", turn.turns))
     return EXCHANGES / (time.perf_counter() - begun)

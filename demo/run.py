@@ -10,6 +10,7 @@ import secrets
 import signal
 import sys
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -137,7 +138,8 @@ def _explore(screen: Screen, bot: str, guarded: str, data: Path) -> None:
 
 def _until_told_to_stop() -> None:
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    signal.pause()
+    while True:  # signal.pause() would sleep through a signal that comes just before it
+        time.sleep(0.5)
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ from guardrail.detectors.model_output import FORMAT, Labels, Reader, script_of
 from guardrail.judges.folder import LABELS, SHIPPED, TOKENIZER, Folder
 from guardrail.judges.onnx import Asked, Engine
 from guardrail.shipped import lexicon
-from training import base, calibrate, examples, export, targets, vocabulary
+from training import base, calibrate, examples, export, shipped, targets, vocabulary
 from training.examples import Example
 from training.fit import Tokens, answers, figures, fit
 from training.network import Network, pretrained
@@ -48,6 +48,7 @@ def main() -> int:
     parser.add_argument("--work", type=Path, default=Path("build/model"), help="where weights are kept meanwhile")
     parser.add_argument("--to", type=Path, default=SHIPPED, help="the folder that is made")
     parser.add_argument("--begin", type=int, default=0, help="go on with this stage, from the weights that are there")
+    parser.add_argument("--from", type=Path, dest="before", help="begin with what this shipped folder has learnt")
     parser.add_argument("--threads", type=int, default=2)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -59,7 +60,7 @@ def main() -> int:
     if arguments.step == "learn":
         if arguments.data is None:
             parser.error("learning needs --data, the folder with the public sets")
-        _learn(config, arguments.data, arguments.work, arguments.begin, log)
+        _learn(config, arguments.data, arguments.work, arguments.begin, arguments.before, log)
     else:
         _ship(config, arguments.work, arguments.to, log)
     return 0
@@ -89,27 +90,29 @@ def _tokens(path: Path) -> Tokens:
     return tokens
 
 
-def _learn(config: dict[str, Any], data: Path, work: Path, begin: int, log: Callable[[str], None]) -> None:
+def _learn(
+    config: dict[str, Any], data: Path, work: Path, begin: int, before: Path | None, log: Callable[[str], None]
+) -> None:
     chance = random.Random(config["seed"])
     counts = config["data"]
     public = examples.ordinary(data, {n: counts[n] for n in ("clinc150", "banking77", "nlupp")}, chance)
     public += examples.emotions(data, {n: counts[n] for n in ("goemotions", "xed")}, chance)
     ours = examples.from_lexicon(lexicon())
-    if not (work / "kept.json").exists():
-        learnt = [*examples.to_learn_from(config["seed"], training_part=True), *ours, *public]
-        texts = [e.text for e in learnt] * 3 + [m.text for e in learnt for m in e.history]
+    weights = work / "weights.pt"
+    if before is not None:
+        shutil.copyfile(before / TOKENIZER, work / TOKENIZER)
+        network = shipped.read(before, STAGES, config["exits"], len(targets.OUTPUTS))
+    elif begin:
+        network = _kept(config, weights)
+    else:
+        first = [*examples.to_learn_from(config["seed"], training_part=True), *ours, *public]
+        texts = [e.text for e in first] * 3 + [m.text for e in first for m in e.history]
         texts += examples.texts(data, TEXTS)
         kept = vocabulary.cut(base.tokenizer_file(), texts, config["vocabulary"], work / TOKENIZER)
-        (work / "kept.json").write_bytes(msgspec.json.encode(kept))
-    kept = msgspec.json.decode((work / "kept.json").read_bytes())
+        network = pretrained(base.read(base.wheel_file()), kept, config["exits"], len(targets.OUTPUTS))
+        network.lean(targets.shares([e.target for e in first]))
     tokens = _tokens(work / TOKENIZER)
     marks = _marks(tokens)
-    network = pretrained(base.read(base.wheel_file()), kept, config["exits"], len(targets.OUTPUTS))
-    if not begin:
-        first = examples.to_learn_from(config["seed"], training_part=True) + ours + public
-        network.lean(targets.shares([e.target for e in first]))
-    else:
-        network.load_state_dict(torch.load(work / "weights.pt"))
     held = examples.to_measure_on("calibrate")
     for number, stage in enumerate(config["stage"][begin:], begin):
         learnt = examples.to_learn_from(config["seed"], training_part=True) + ours + public
@@ -120,14 +123,20 @@ def _learn(config: dict[str, Any], data: Path, work: Path, begin: int, log: Call
         fit(
             network, learnt, tokens, marks, {"seed": config["seed"] + number, **stage}, log,
             check=lambda n: figures(answers(n, held, tokens, marks), held),
-            save=lambda n: torch.save(n.state_dict(), work / "weights.pt"),
+            save=lambda n: torch.save(n.state_dict(), weights),
         )  # fmt: skip
 
 
+def _kept(config: dict[str, Any], path: Path) -> Network:
+    """What was learnt so far."""
+    weights = torch.load(path)
+    network = Network(len(weights["words.weight"]), config["exits"], len(targets.OUTPUTS))
+    network.load_state_dict(weights)
+    return network
+
+
 def _ship(config: dict[str, Any], work: Path, to: Path, log: Callable[[str], None]) -> None:
-    kept = msgspec.json.decode((work / "kept.json").read_bytes())
-    network = Network(len(kept), config["exits"], len(targets.OUTPUTS))
-    network.load_state_dict(torch.load(work / "weights.pt"))
+    network = _kept(config, work / "weights.pt")
     to.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(work / TOKENIZER, to / TOKENIZER)
     export.stages(network, to, STAGES)

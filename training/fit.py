@@ -111,6 +111,7 @@ def fit(
     steps = epochs * sum(1 for _ in batches(lengths, budget, None))
     optimiser, rate = rates(network, settings, steps)
     log(f"{len(examples)} examples, {sum(lengths)} tokens, about {steps} steps, {torch.get_num_threads()} threads")
+    network.round(bool(settings["rounded"]))
     began, step, running = time.monotonic(), 0, 0.0
     for epoch in range(epochs):
         network.train()

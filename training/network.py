@@ -21,9 +21,20 @@ def dropped(hidden: Tensor, rate: float) -> Tensor:
     return hidden * (kept.to(hidden.dtype) / (1 - rate))
 
 
+def rounded(x: Tensor) -> Tensor:
+    """A row in the 8 bits that the shipped network gives it; the gradient goes through as if it were not rounded."""
+    seen = x.detach().float()
+    low = seen.amin(dim=(1, 2), keepdim=True).clamp(max=0)
+    step = (seen.amax(dim=(1, 2), keepdim=True).clamp(min=0) - low).clamp(min=1e-6) / 255
+    return x + (torch.round((seen - low) / step) * step + low - seen).to(x.dtype)
+
+
 class Layer(nn.Module):
+    """``rounds``: learn with what goes into each product rounded, so that eight bits cost less later."""
+
     def __init__(self, dropout: float) -> None:
         super().__init__()
+        self.rounds = False
         self.query, self.key, self.value, self.attention = (nn.Linear(base.WIDTH, base.WIDTH) for _ in range(4))
         self.attention_norm = nn.LayerNorm(base.WIDTH, base.EPSILON)
         self.widen = nn.Linear(base.WIDTH, base.INNER)
@@ -37,14 +48,18 @@ class Layer(nn.Module):
         def heads(x: Tensor) -> Tensor:
             return x.view(rows, length, base.HEADS, base.WIDTH // base.HEADS).transpose(1, 2)
 
+        def fed(x: Tensor) -> Tensor:
+            return rounded(x) if self.rounds and self.training else x
+
         # Written out: the fused one goes backward on a processor several times slower.
-        query, key, value = heads(self.query(hidden)), heads(self.key(hidden)), heads(self.value(hidden))
+        read = fed(hidden)
+        query, key, value = heads(self.query(read)), heads(self.key(read)), heads(self.value(read))
         likely = torch.softmax(query @ key.transpose(2, 3) / (base.WIDTH // base.HEADS) ** 0.5 + mask, dim=-1)
         mixed = likely.to(value.dtype) @ value
-        mixed = self.attention(mixed.transpose(1, 2).reshape(rows, length, base.WIDTH))
+        mixed = self.attention(fed(mixed.transpose(1, 2).reshape(rows, length, base.WIDTH)))
         drop = self.dropout if self.training else 0.0
         hidden = self.attention_norm(hidden + dropped(mixed, drop))
-        inner = self.narrow(functional.gelu(self.widen(hidden)))
+        inner = self.narrow(fed(functional.gelu(self.widen(fed(hidden)))))
         out: Tensor = self.out_norm(hidden + dropped(inner, drop))
         return out
 
@@ -105,6 +120,11 @@ class Network(nn.Module):
         likely = np.clip(np.nan_to_num(shares, nan=0.5), 0.002, 0.998)
         for exit_ in self.exits.values():
             exit_.out.bias.data.copy_(torch.from_numpy(np.log(likely / (1 - likely)).astype(np.float32)))
+
+    def round(self, on: bool) -> None:
+        """Whether layers learn rounded (``Layer.rounds``)."""
+        for layer in self.layers:
+            layer.rounds = on  # type: ignore[assignment]
 
     def begun(self, ids: Tensor) -> Tensor:
         """What goes into the first layer."""

@@ -17,7 +17,7 @@ from guardrail.core.conversation import SENTENCE_FROM, Granularity, Trajectory, 
 from guardrail.core.model import (
     ACTION_RANK,
     CATEGORIES,
-    OUTBOUND_SIGNALS,
+    GRADED,
     PRIORITIES,
     Action,
     Audience,
@@ -96,12 +96,11 @@ _CATEGORY_RANK = {name: rank for rank, name in enumerate(CATEGORIES)}
 _URGENCY = {name: rank for rank, name in enumerate((*PRIORITIES, ""))}
 _NEARNESS: Mapping[str, int] = {"self": 2, "child": 1, "other": 0}
 """Between equals: the person, then a child, then anybody else. Detectors report in no order."""
-_GRADED = {"inbound": frozenset(CATEGORIES), "outbound": frozenset(OUTBOUND_SIGNALS)}
 
 
 def severity_of(signals: Sequence[Signal], direction: Direction) -> int:
     """The judged turn's own severity: the maximum over the signals that carry one in this direction."""
-    graded = _GRADED[direction]
+    graded = GRADED[direction]
     return max((s.severity for s in signals if s.name in graded), default=0)
 
 
@@ -149,7 +148,7 @@ def _consider(
 ) -> tuple[list[tuple[Rule, Signal | None]], list[Step]]:
     fired: list[tuple[Rule, Signal | None]] = []
     trail: list[Step] = []
-    present = {s.name for s in signals if s.severity or s.name not in _GRADED[view.direction]}
+    present = {s.name for s in signals if s.severity or s.name not in GRADED[view.direction]}
     for signal in signals:
         key = (view.direction, signal.name, signal.severity, view.audience, signal.subject)
         for rule in policy.index.get(key, ()):
@@ -315,7 +314,7 @@ def _weight(signal: Signal) -> tuple[int, int, int]:
 
 
 def _foremost(signals: Sequence[Signal], direction: Direction) -> Signal | None:
-    graded = [s for s in signals if s.name in _GRADED[direction] and s.severity > Severity.NONE]
+    graded = [s for s in signals if s.name in GRADED[direction] and s.severity > Severity.NONE]
     return max(graded, key=_weight, default=None)
 
 

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from guardrail.core.decide import Step
-from guardrail.core.model import CATEGORIES, OUTBOUND_SIGNALS, Direction, Failed, Finding, Found, Severity, Signal
+from guardrail.core.model import GRADED, Direction, Failed, Finding, Found, Severity, Signal
 
 UNLIKELY = 0.03
 """Below this a judge that has read the whole outvotes a person's stray word. What a bot has said is outvoted by nobody:
@@ -22,10 +22,6 @@ its words are taken as they stand."""
 NEARLY = 0.35
 """From this on, what is not seen counts as seen where the conversation worries already."""
 
-_GRADED: Mapping[Direction, frozenset[str]] = {
-    "inbound": frozenset(CATEGORIES),
-    "outbound": frozenset(OUTBOUND_SIGNALS),
-}
 _SAID_OUTRIGHT = frozenset(("suicide", "self_harm"))
 
 
@@ -37,7 +33,7 @@ def fuse(
     A graded signal of severity 0 is a detector's doubt: how likely it thinks it (``score``) without calling it so.
     No doubt is left in what is returned. ``level`` and ``peak``: the conversation's, 0-4, before this turn.
     """
-    graded = _GRADED[direction]
+    graded = GRADED[direction]
     said = [
         (at, s) for at, f in enumerate(findings) if not isinstance(f, Failed) for s in f.signals if s.name in graded
     ]
@@ -91,7 +87,7 @@ def _faded(signal: Signal, level: int, steps: list[Step]) -> Signal:
 
 def own_severity(signals: Sequence[Signal], direction: Direction) -> int:
     """What is new in a turn. An echo of what was judged before keeps no conversation up."""
-    return max((s.severity for s in signals if s.name in _GRADED[direction] and not s.echo), default=0)
+    return max((s.severity for s in signals if s.name in GRADED[direction] and not s.echo), default=0)
 
 
 def is_outright(signal: Signal) -> bool:

@@ -29,7 +29,7 @@ class Look(msgspec.Struct, frozen=True):
     """A stretch of one channel to be looked at. ``cuts`` are offsets into ``text``, ascending.
 
     ``base`` is the offset of ``text`` in its channel. At each cut the text before it is judged, at most
-    ``reach`` code points of it (0: all).
+    ``reach`` code points of it (0: all). ``within``: those of the cuts at which a sentence goes on.
     """
 
     channel: str
@@ -37,6 +37,7 @@ class Look(msgspec.Struct, frozen=True):
     base: int
     cuts: tuple[int, ...]
     reach: int = WINDOW
+    within: frozenset[int] = frozenset()
 
     def window(self, cut: int) -> tuple[int, str]:
         """What is judged at a cut: its offset in the channel, and the text."""
@@ -196,7 +197,8 @@ class Gate:
             channel = self._channels[name]
             base = max(channel.floor, channel.base, min(channel.inspected, ends[0]) - WINDOW)
             text = channel.tail[base - channel.base : ends[-1] - channel.base]
-            found.append(Look(name, text, base, tuple(end - base for end in ends)))
+            within = frozenset(end - base for end in ends if end not in channel.sentences)
+            found.append(Look(name, text, base, tuple(end - base for end in ends), within=within))
         return tuple(found)
 
     def due(self) -> Iterator[tuple[str, int]]:

@@ -82,6 +82,11 @@ thing besides rising urgency that shows helplines twice; ``retracts`` ("I was jo
 ``yes`` and ``no`` are short answers to a question that was asked.
 """
 
+GRADED: Mapping[Direction, frozenset[str]] = {
+    "inbound": frozenset(CATEGORIES),
+    "outbound": frozenset(OUTBOUND_SIGNALS),
+}
+"""What carries a severity in either direction: the rest says who, how and when."""
 SIGNALS: frozenset[str] = frozenset((*CATEGORIES, *ATTRIBUTES, *OUTBOUND_SIGNALS, *CUES))
 
 ACTIONS: tuple[str, ...] = ("pass", "support", "steer", "rewrite", "regenerate", "replace", "handoff")

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
-from guardrail.core.model import CATEGORIES, OUTBOUND_SIGNALS, Direction, Failed, Finding, Severity
+from guardrail.core.model import GRADED, Direction, Failed, Finding, Severity
 
 DOUBT = 0.15
 """From this likelihood on, a detector's doubt leaves a turn open."""
 APART = 2
 """Detectors whose gravest grades of a turn lie this far apart do not agree on it."""
-
-_GRADED: Mapping[Direction, frozenset[str]] = {
-    "inbound": frozenset(CATEGORIES),
-    "outbound": frozenset(OUTBOUND_SIGNALS),
-}
 
 
 def is_unsure(findings: Sequence[Finding], direction: Direction) -> bool:
@@ -23,7 +18,7 @@ def is_unsure(findings: Sequence[Finding], direction: Direction) -> bool:
 
     A detector that found nothing grades the turn 0. Attributes and cues are no grades.
     """
-    graded = _GRADED[direction]
+    graded = GRADED[direction]
     grades: list[int] = []
     for finding in findings:
         if isinstance(finding, Failed):

@@ -56,6 +56,7 @@ class Classifier:
     """A ``Detector`` that ``submit``s: one thread reads for everybody."""
 
     blocking = True
+    by_sentence = True
 
     def __init__(
         self,

@@ -56,6 +56,7 @@ class Model:
     name = NAME
     directions: frozenset[Direction] = frozenset(("inbound", "outbound"))
     blocking = True
+    by_sentence = True
 
     def __init__(self, engine: Engine, deadline: float = 2.0, *, required: bool = True) -> None:
         self.deadline = deadline

@@ -61,6 +61,7 @@ class NetworkJudge:
     """
 
     blocking = True
+    by_sentence = True
 
     def __init__(self, terms: Terms, speech: Speech, line: Line, now: Callable[[], float] = time.monotonic) -> None:
         self.name, self.directions, self.deadline = terms.name, terms.directions, terms.deadline

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import entry_points
 from time import perf_counter
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from guardrail.core.events import Scan, Scanned
 from guardrail.core.model import Context, Direction, Failed, Finding, Signal
@@ -53,6 +53,14 @@ class SecondRound(Protocol):
     def only_unsure(self) -> bool: ...
 
 
+class BySentence(Protocol):
+    """What a detector may have besides: ``by_sentence``, not to be asked where a sentence goes on. It reads what a
+    sentence means, and half of one means something else. Where a conversation worries, sentences leave only whole."""
+
+    @property
+    def by_sentence(self) -> bool: ...
+
+
 class Closes(Protocol):
     """What a detector may have besides: to let go of what it holds, when the proxy stops."""
 
@@ -77,6 +85,17 @@ def _needs_threads(detector: Detector) -> bool:
 
 def _waits(detector: Detector) -> bool:
     return bool(getattr(detector, "only_unsure", False))
+
+
+def _by_sentence(detector: Detector) -> bool:
+    return bool(getattr(detector, "by_sentence", False))
+
+
+class _Text(NamedTuple):
+    """What is to be looked at, and whether its last sentence goes on."""
+
+    text: str
+    within: bool
 
 
 def _by_direction(detectors: Iterable[Detector]) -> dict[Direction, tuple[Detector, ...]]:
@@ -170,7 +189,7 @@ class Scanner:
         if await self._is_quiet(effect):
             return Scanned(self._now())
         context = Context(effect.direction, effect.history, effect.locale, effect.audience)
-        texts = [look.window(cut)[1] for look in effect.looks for cut in look.cuts]
+        texts = [_Text(look.window(cut)[1], cut in look.within) for look in effect.looks for cut in look.cuts]
         rows = await self._round(self._first[effect.direction], texts, context)
         if second := self._second[effect.direction]:
             unsure = [at for at, row in enumerate(rows) if is_unsure(row, effect.direction)]
@@ -180,22 +199,25 @@ class Scanner:
         return Scanned(self._now(), tuple(rows))
 
     async def _round(
-        self, detectors: Sequence[Detector], texts: Sequence[str], context: Context
+        self, detectors: Sequence[Detector], texts: Sequence[_Text], context: Context
     ) -> list[tuple[Finding, ...]]:
-        """A row of findings for each text, in the detectors' order."""
+        """A row of findings for each text, in the detectors' order, of those that were asked."""
+        rows: list[tuple[Finding, ...]] = [()] * len(texts)
         if not detectors or not texts:
-            return []
-        reading = [self._reading(d, texts, context) for d in detectors]
+            return rows
+        asked = [[at for at, text in enumerate(texts) if not (text.within and _by_sentence(d))] for d in detectors]
+        put = [[texts[at].text for at in those] for those in asked]
+        reading = [self._reading(d, mine, context) for d, mine in zip(detectors, put, strict=True)]
         try:
-            columns = [
-                await (found.findings() if found is not None else self._column(d, texts, context))
-                for d, found in zip(detectors, reading, strict=True)
-            ]
+            for detector, found, those, mine in zip(detectors, reading, asked, put, strict=True):
+                column = await (found.findings() if found is not None else self._column(detector, mine, context))
+                for at, finding in zip(those, column, strict=True):
+                    rows[at] += (finding,)
         finally:
             for found in reading:
                 if found is not None:
                     found.cancel()
-        return list(zip(*columns, strict=True))
+        return rows
 
     def _reading(self, detector: Detector, texts: Sequence[str], context: Context) -> _Reading | None:
         submits: Submits | None = getattr(detector, "submit", None) if detector.blocking else None

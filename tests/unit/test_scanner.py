@@ -104,8 +104,11 @@ class Reader:
     blocking = True
     deadline = 0.2
 
-    def __init__(self, name: str, act: Callable[[str], object], *, only_unsure: bool = False) -> None:
+    def __init__(
+        self, name: str, act: Callable[[str], object], *, only_unsure: bool = False, by_sentence: bool = False
+    ) -> None:
         self.name, self._act, self.only_unsure, self.required = name, act, only_unsure, True
+        self.by_sentence = by_sentence
         self.asked: list[str] = []
         self.futures: list[Future[list[Signal]]] = []
 
@@ -164,3 +167,13 @@ async def test_a_second_opinion_that_fails_is_a_finding_too() -> None:
     first = Plugin("first", False, lambda text: [Signal("suicide", 1)])
     scanned = await Scanner([first, second], lambda: 5.0).scan(turns("low"))
     assert scanned.findings[0][1] == Failed("second", "absent", True)
+
+
+async def test_who_reads_by_sentence_is_not_asked_in_the_middle_of_one() -> None:
+    reader = Reader("reader", lambda text: [Signal("isolation", 3)], by_sentence=True)
+    look = Look("content:0", "They, too, left. Stay", 0, (6, 11, 17, 21), within=frozenset((6, 11)))
+    scanned = await Scanner([Plugin("words", False, lambda text: []), reader], lambda: 5.0).scan(
+        Scan("outbound", (look,))
+    )
+    assert sorted(reader.asked) == ["They, too, left. ", "They, too, left. Stay"]
+    assert [[f.detector for f in row] for row in scanned.findings] == [["words"]] * 2 + [["words", "reader"]] * 2
