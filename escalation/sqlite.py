@@ -9,7 +9,8 @@ from pathlib import Path
 import msgspec
 
 from escalation import sqlite_jobs as jobs
-from escalation.case import NEXT, STATES, Case, NewCase, Outcome, State, joined, opened
+from escalation.case import STATES, Case, NewCase, Outcome, State, joined, opened
+from escalation.moves import acknowledged, claimed, expired, notified, resolved
 from escalation.sqlite_file import SqliteFile
 from escalation.store import Conflict, Job, NotFound, NoticeType, Put
 
@@ -59,37 +60,16 @@ class SqliteCaseStore:
         return cases, f"{cases[-1].opened_at!r}:{cases[-1].id}" if len(rows) > limit else None
 
     def acknowledge(self, id: str, by: str, now: float) -> Case:
-        def change(case: Case) -> Case:
-            if case.state in ("acknowledged", "claimed"):
-                return case
-            return _moved(case, "acknowledged", now, acknowledged_at=now, acknowledged_by=by)
-
-        return self._change(id, change, "case.acknowledged")
+        return self._change(id, lambda case: acknowledged(case, by, now), "case.acknowledged")
 
     def claim(self, id: str, by: str, now: float) -> Case:
-        def change(case: Case) -> Case:
-            if case.state == "claimed":
-                if case.claimed_by == by:
-                    return case
-                raise Conflict(f"claimed by {case.claimed_by} already")
-            seen = {} if case.is_answered else {"acknowledged_at": now, "acknowledged_by": by}
-            return _moved(case, "claimed", now, claimed_at=now, claimed_by=by, **seen)
-
-        return self._change(id, change, "case.acknowledged")
+        return self._change(id, lambda case: claimed(case, by, now), "case.acknowledged")
 
     def resolve(self, id: str, by: str, outcome: Outcome, note: str, now: float) -> Case:
-        def change(case: Case) -> Case:
-            if case.state == "resolved":
-                raise Conflict(f"resolved by {case.resolved_by} already")
-            return _moved(case, "resolved", now, resolved_at=now, resolved_by=by, outcome=outcome, note=note)
-
-        return self._change(id, change, "case.resolved")
+        return self._change(id, lambda case: resolved(case, by, outcome, note, now), "case.resolved")
 
     def expire(self, id: str, now: float) -> Case:
-        def change(case: Case) -> Case:
-            return _moved(case, "expired", now) if case.state in ("open", "notified") else case
-
-        return self._change(id, change, None)
+        return self._change(id, lambda case: expired(case, now), None)
 
     def _change(self, id: str, change: Callable[[Case], Case], notice: NoticeType | None) -> Case:
         with self._file.changing() as db:
@@ -124,10 +104,8 @@ class SqliteCaseStore:
     def sent(self, job: Job, now: float) -> None:
         with self._file.changing() as db:
             jobs.settle(db, job)
-            case = _get(db, job.case.id)
-            # A page that left before the severity rose has told nobody of the rise.
-            if job.is_page and case.state == "open" and case.severity == job.case.severity:
-                _save(db, _moved(case, "notified", now))
+            if job.is_page:
+                _save(db, notified(_get(db, job.case.id), job.case.severity, now))
 
     def failed(self, job: Job, retry_at: float | None, now: float) -> None:
         with self._file.changing() as db:
@@ -177,12 +155,6 @@ def _save(db: sqlite3.Connection, case: Case) -> None:
         "insert or replace into cases values (?, ?, ?, ?, ?, ?, ?)",
         (case.id, case.conversation, case.category, case.state, case.since, case.opened_at, _encode(case)),
     )
-
-
-def _moved(case: Case, state: State, now: float, **fields: object) -> Case:
-    if state not in NEXT[case.state]:
-        raise Conflict(f"it is {case.state} already")
-    return msgspec.structs.replace(case, state=state, updated_at=max(now, case.updated_at), **fields)
 
 
 def _read_cursor(cursor: str | None) -> tuple[float, str]:

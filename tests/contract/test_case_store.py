@@ -9,17 +9,24 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import redis
 
 from escalation.case import NewCase
+from escalation.redis import RedisCaseStore
 from escalation.sqlite import SqliteCaseStore
 from escalation.store import CaseStore, Conflict, NotFound, Refused, StoreError
 
-BACKENDS = ("sqlite",)
+BACKENDS = ("sqlite", "redis")
 
 
 @pytest.fixture(params=BACKENDS)
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[CaseStore]:
-    backend = SqliteCaseStore(tmp_path / "cases.db", busy=0.2)
+    backend: CaseStore
+    if request.param == "sqlite":
+        backend = SqliteCaseStore(tmp_path / "cases.db", busy=0.2)
+    else:
+        valkey = request.getfixturevalue("valkey")
+        backend = RedisCaseStore(redis.Redis.from_url(valkey.url), prefix=tmp_path.name)
     yield backend
     backend.close()
 

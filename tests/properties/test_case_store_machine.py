@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
+import redis
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from escalation.case import NEXT, UNANSWERED, Case, NewCase
 from escalation.ladder import Ladders, Rung, pages
+from escalation.redis import RedisCaseStore
 from escalation.sqlite import SqliteCaseStore
-from escalation.store import Conflict, Job
+from escalation.store import CaseStore, Conflict, Job
+from tests.valkey import Valkey
 
 EVERYBODY = ("hook", "mail")
 LADDERS = Ladders((Rung(0.0, ("hook",)), Rung(300.0, EVERYBODY)))
@@ -32,10 +43,13 @@ class Known(msgspec.Struct):
 class Cases(RuleBasedStateMachine):
     """People put, answer and resolve; a dispatcher queues, leases, sends, fails and dies."""
 
+    opened: Callable[[Path], CaseStore]
+    """The store of a folder that is new each time."""
+
     @initialize()
     def begin(self) -> None:
         self.folder = tempfile.TemporaryDirectory()
-        self.store = SqliteCaseStore(Path(self.folder.name) / "cases.db")
+        self.store = self.opened(Path(self.folder.name))
         self.now = 0.0
         self.model: dict[str, Known] = {}
         self.open_matter: dict[tuple[str, str], str] = {}
@@ -152,7 +166,7 @@ class Cases(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         self.store.close()
-        self.store = SqliteCaseStore(Path(self.folder.name) / "cases.db")
+        self.store = self.opened(Path(self.folder.name))
 
     @invariant()
     def nothing_is_lost_and_nothing_falls(self) -> None:
@@ -168,5 +182,19 @@ class Cases(RuleBasedStateMachine):
         assert sum(self.store.counts().values()) == len(cases)
 
 
-TestCases = Cases.TestCase
-TestCases.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+RUNS = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+class InSqlite(Cases):
+    opened = staticmethod(lambda folder: SqliteCaseStore(folder / "cases.db"))
+
+
+TestCases = InSqlite.TestCase
+TestCases.settings = RUNS
+
+
+def test_cases_in_redis(valkey: Valkey) -> None:
+    class InRedis(Cases):
+        opened = staticmethod(lambda folder: RedisCaseStore(redis.Redis.from_url(valkey.url), folder.name))
+
+    run_state_machine_as_test(InRedis, settings=RUNS)
