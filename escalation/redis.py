@@ -124,7 +124,7 @@ class RedisCaseStore:
                 case, raw = self._find(id)
                 if case.is_answered:
                     return
-                about = [case.id, case.severity, case.raised, key, repr(now), raw, *channels]
+                about: list[Any] = [case.id, case.severity, case.raised, key, repr(now), raw, *channels]
                 if self._schedule(keys=[self._place], args=about):
                     return
             raise StoreError("the case store is too busy")

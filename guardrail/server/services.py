@@ -52,6 +52,7 @@ from guardrail.server.tasks import Supervisor
 from guardrail.settings import SecretFileError, Settings, SettingsError, load_or_make_secret
 from guardrail.store.conversations import Conversations, StoreFailed
 from guardrail.store.identity import Chain
+from guardrail.store.sqlite import SqliteBackend
 
 log = structlog.get_logger("guardrail")
 
@@ -514,7 +515,7 @@ def _open_parts(settings: Settings, now: Callable[[], float], say: Callable[[str
         key = settings.secret.get_secret_value().encode() if settings.secret else load_or_make_secret(data, "secret")
         token = _admin_token(settings, say)
         journal = Journal.open(data, key, now)
-        conversations = Conversations(data / "conversations.db")
+        conversations = Conversations(SqliteBackend(data / "conversations.db"))
         conversations.open()
         cases = _open_cases(data / "cases.db")
         cases.end_leases()

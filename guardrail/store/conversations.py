@@ -1,21 +1,19 @@
-"""Conversations in SQLite, with what is in use kept in memory.
+"""Conversations, with what is in use kept in memory: what the proxy knows of them, and where it is kept.
 
-One thread owns the database. A calm turn costs no disk access and no wait: its state is in memory at once
-and written with others in one transaction. A rise of the latch waits until it is on disk. Rows hold
-numbers and hashes, never words.
+One thread owns the backend. A calm turn costs no write and no wait: its state is in memory at once and written with
+others. A rise of the latch waits until it is kept. What is kept are numbers and hashes, never words.
 """
 
 from __future__ import annotations
 
 import asyncio
 import queue
-import sqlite3
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import msgspec
 
@@ -23,25 +21,13 @@ from guardrail.core.conversation import State, merged
 from guardrail.core.model import Severity
 from guardrail.store.identity import Prefix
 
-SCHEMA = """
-create table if not exists conversations (
-  id text primary key, state blob not null, seen_at real not null
-) without rowid;
-create table if not exists prefixes (hash blob primary key, conversation text, seen_at real not null) without rowid;
-create index if not exists conversations_seen on conversations (seen_at);
-create index if not exists prefixes_seen on prefixes (seen_at);
-"""
 KEEP = 90 * 24 * 3600.0
 """Seconds after which an unvisited conversation is forgotten; a latch steps down long before."""
 
 BATCH_WAIT = 0.05
-BUSY = 0.2
 
 SLICES = 5
 """Parts of a deadline that have to pass, each with a turn of the loop."""
-
-_encode = msgspec.json.Encoder().encode
-_decode = msgspec.json.Decoder(State).decode
 
 
 T = TypeVar("T")
@@ -53,60 +39,87 @@ class StoreFailed(Exception):
     """The store did not answer in time, or not at all. ``str(error)`` is one line without content."""
 
 
+class Change(msgspec.Struct, frozen=True):
+    """A state to be kept. ``before``: what was kept when it was made; ``None``: nothing, or that is not known."""
+
+    state: State
+    before: State | None
+    unread: bool
+    """It was made without knowing what is kept, which may be more."""
+
+
+class Written(msgspec.Struct, frozen=True):
+    """What is kept now: states that became more than they were, and prefixes that turned out to be nobody's."""
+
+    states: Mapping[str, State]
+    shared: Sequence[Prefix]
+
+
+class Backend(Protocol):
+    """Where conversations are kept. Used by one thread. Every method but ``close`` may raise ``StoreFailed``."""
+
+    shared: bool
+    """Others write there too, so that what memory holds may be old."""
+    set_aside: Path | None
+    """Where something damaged was moved at the start, when there was any."""
+
+    def open(self, most: int) -> Mapping[Prefix, str] | None:
+        """Make ready; gives every prefix there is with its owner, where there are no more than ``most``."""
+        ...
+
+    def state(self, conversation: str) -> State | None: ...
+
+    def owners(self, prefixes: Sequence[Prefix]) -> dict[Prefix, str]:
+        """Whose those of the prefixes are that are known; ``""``: nobody's."""
+        ...
+
+    def write(self, changes: Sequence[Change], owners: Mapping[Prefix, tuple[str, float]]) -> Written:
+        """Keep it: all of it, or it is asked for again. ``owners``: each with the moment."""
+        ...
+
+    def close(self) -> None: ...
+
+
 class Conversations:
     """The store. ``open`` before use and ``close`` after; all other methods are for the event loop.
 
     ``size`` bounds the conversations, and four times as many prefixes, that are kept in memory.
     """
 
-    def __init__(self, path: Path, size: int = 10_000) -> None:
-        self._path = path
+    def __init__(self, backend: Backend, size: int = 10_000) -> None:
+        self._backend = backend
         self._size = size
         self._states: OrderedDict[str, State] = OrderedDict()
+        self._kept: OrderedDict[str, State] = OrderedDict()
+        """What the backend held when it was asked last, where others write there too."""
         self._owners: OrderedDict[Prefix, str] = OrderedDict()
         self._unread: OrderedDict[str, None] = OrderedDict()
         """Conversations whose row could not be read: what is known of them may not be all, nor replace it."""
         self._unwritten_states: dict[str, State] = {}
         self._unwritten_owners: dict[Prefix, tuple[str, float]] = {}
-        self._jobs: queue.SimpleQueue[Callable[[sqlite3.Connection], None] | None] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[Callable[[], None] | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._all_in_memory = False
         """Whether memory holds every prefix there is, so that one it does not know is known to nobody."""
         self.healthy = True
-        self.set_aside: Path | None = None
-        """Where a damaged database was moved at start, when there was one."""
 
     # --- life
 
     def open(self) -> None:
-        """Open or create the database. A damaged one is set aside, never deleted: losing memory of calm
-        conversations is better than answering nobody. Raises ``StoreFailed`` when the folder cannot be used."""
-        try:
-            connection = self._connect()
-        except sqlite3.DatabaseError:
-            self.set_aside = self._path.with_suffix(".damaged")
-            try:
-                self._path.replace(self.set_aside)
-                for suffix in ("-wal", "-shm"):
-                    Path(f"{self._path}{suffix}").unlink(missing_ok=True)
-                connection = self._connect()
-            except (OSError, sqlite3.Error) as error:
-                raise StoreFailed(f"{self._path}: cannot be opened ({type(error).__name__})") from error
-        rows = connection.execute("select hash, conversation from prefixes limit ?", (self._size * 4 + 1,)).fetchall()
-        if len(rows) <= self._size * 4:
-            self._owners.update((hash, owner or "") for hash, owner in rows)
+        """Raises ``StoreFailed``."""
+        known = self._backend.open(self._size * 4)
+        if known is not None:
+            self._owners.update(known)
             self._all_in_memory = True
-        self._thread = threading.Thread(target=self._work, args=(connection,), name="conversations", daemon=True)
+        self._thread = threading.Thread(target=self._work, name="conversations", daemon=True)
         self._thread.start()
 
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self._path, timeout=BUSY, isolation_level=None, check_same_thread=False)
-        connection.execute("pragma journal_mode = wal")
-        connection.execute("pragma synchronous = full")
-        connection.executescript(SCHEMA)
-        return connection
+    @property
+    def set_aside(self) -> Path | None:
+        """Where a damaged store was moved at the start, when there was one."""
+        return self._backend.set_aside
 
     def close(self) -> None:
         """Write what is unwritten and stop."""
@@ -121,21 +134,34 @@ class Conversations:
     # --- reading
 
     async def get(self, conversation: str, deadline: float) -> State | None:
-        """A conversation's state, or ``None`` when it is not known. Raises ``StoreFailed``."""
+        """A conversation's state, or ``None`` when it is not known. Where others write too and the store does not
+        answer, what was known last. Raises ``StoreFailed`` when nothing was."""
         state = self._states.get(conversation) or self._unwritten_states.get(conversation)
-        if state is None or conversation in self._unread:
+        if state is None or conversation in self._unread or self._backend.shared:
             try:
-                stored = await self._ask(lambda db: _read_state(db, conversation), deadline)
+                stored = await self._ask(lambda: self._backend.state(conversation), deadline)
             except StoreFailed:
                 put(self._unread, conversation, None, self._size)
                 if state is None:
                     raise
             else:
-                self._unread.pop(conversation, None)
-                state = _joined(state, stored)
+                state = self._in_the_light_of(stored, state, conversation)
         if state is not None:
             put(self._states, conversation, state, self._size)
         return state
+
+    def _in_the_light_of(self, stored: State | None, known: State | None, conversation: str) -> State | None:
+        """What is known, and what was read: the latter may be newer where others write too."""
+        unread = conversation in self._unread
+        self._unread.pop(conversation, None)
+        if not self._backend.shared:
+            return _joined(known, stored)
+        ours = known if unread else self._unwritten_states.get(conversation)
+        before = self._kept.get(conversation) or State(conversation)
+        if stored is None:
+            return known
+        put(self._kept, conversation, stored, self._size)
+        return stored if ours is None else merged(before, ours, stored)
 
     def peek(self, conversation: str) -> State | None:
         """The state if it is in memory."""
@@ -143,16 +169,17 @@ class Conversations:
 
     async def owner(self, prefixes: Sequence[Prefix], deadline: float) -> tuple[int, str] | None:
         """The last of these prefixes that belongs to exactly one conversation: its index, and whose it is."""
-        last = prefixes[-1]
-        owner = self._owners.get(last)
-        if owner:
+        owner = self._owners.get(prefixes[-1])
+        if owner and not self._backend.shared:
             return len(prefixes) - 1, owner
         if self._all_in_memory:
             found: dict[Prefix, str] = {}
         else:
-            found = await self._ask(lambda db: _read_owners(db, prefixes), deadline)
+            found = await self._ask(lambda: self._backend.owners(prefixes), deadline)
         for prefix in prefixes:
-            if prefix in self._owners:
+            if self._backend.shared and prefix in found:
+                put(self._owners, prefix, found[prefix], self._size * 4)
+            elif prefix in self._owners:
                 found[prefix] = self._owners[prefix]
             elif prefix in self._unwritten_owners:
                 found[prefix] = self._unwritten_owners[prefix][0]
@@ -161,9 +188,9 @@ class Conversations:
                 return at, found[prefixes[at]]
         return None
 
-    async def _ask(self, read: Callable[[sqlite3.Connection], T], deadline: float) -> T:
+    async def _ask(self, read: Callable[[], T], deadline: float) -> T:
         answer: Future[T] = Future()
-        self._jobs.put(lambda db: _answer(answer, read, db))
+        self._jobs.put(lambda: _answer(answer, read))
         waiting = asyncio.wrap_future(answer)
         try:
             # In slices: while something else held the loop, the store may have answered and not been heard.
@@ -171,9 +198,12 @@ class Conversations:
                 if await asyncio.wait((waiting,), timeout=deadline / SLICES) != (set(), {waiting}):
                     return await waiting
             raise TimeoutError
-        except (TimeoutError, sqlite3.Error, msgspec.ValidationError, msgspec.DecodeError) as error:
+        except (TimeoutError, msgspec.ValidationError, msgspec.DecodeError) as error:
             self.healthy = False
             raise StoreFailed(f"conversation store: {type(error).__name__}") from error
+        except StoreFailed:
+            self.healthy = False
+            raise
         finally:
             waiting.cancel()
 
@@ -218,61 +248,40 @@ class Conversations:
         self._timer = None
         self._jobs.put(self._write)
 
-    def _write(self, db: sqlite3.Connection) -> None:
+    def _write(self) -> None:
         with self._lock:
             states, self._unwritten_states = self._unwritten_states, {}
             owners, self._unwritten_owners = self._unwritten_owners, {}
         if not states and not owners:
             return
         try:
-            db.execute("begin immediate")
-            states = {id: self._whole(db, state) for id, state in states.items()}
-            db.executemany(
-                "insert or replace into conversations values (?, ?, ?)",
-                [(s.id, _encode(s), s.trajectory.seen_at) for s in states.values()],
+            written = self._backend.write(
+                [Change(s, self._kept.get(id), id in self._unread) for id, s in states.items()], owners
             )
-            db.executemany(
-                "insert into prefixes values (?, ?, ?) on conflict (hash) do update set"
-                " conversation = case when conversation is excluded.conversation then conversation end,"
-                " seen_at = excluded.seen_at",
-                [(prefix, owner or None, at) for prefix, (owner, at) in owners.items()],
-            )
-            shared = [prefix for prefix in owners if not _owner_of(db, prefix)]
-            newest = max([at for _, at in owners.values()], default=0.0)
-            if newest:
-                db.execute("delete from conversations where seen_at < ? and seen_at > 0", (newest - KEEP,))
-                db.execute("delete from prefixes where seen_at < ?", (newest - KEEP,))
-            db.execute("commit")
-            for prefix in shared:
-                if prefix in self._owners:  # memory knew one owner; the database knew another
-                    self._owners[prefix] = ""
-            self.healthy = True
-        except sqlite3.Error:
+        except StoreFailed:
             self.healthy = False
-            if db.in_transaction:
-                db.execute("rollback")
             with self._lock:
                 self._unwritten_states = states | self._unwritten_states
                 self._unwritten_owners = owners | self._unwritten_owners
             raise
+        for id, whole in {**states, **written.states}.items():
+            if self._states.get(id) is states[id]:
+                self._states[id] = whole
+            if self._backend.shared:
+                put(self._kept, id, whole, self._size)
+            self._unread.pop(id, None)
+        for prefix in written.shared:
+            if prefix in self._owners:  # memory knew one owner; the store knew another
+                self._owners[prefix] = ""
+        self.healthy = True
 
-    def _whole(self, db: sqlite3.Connection, state: State) -> State:
-        """A state with what its row says, where that was not known when it was made."""
-        if state.id not in self._unread:
-            return state
-        whole = _joined(state, _read_state(db, state.id)) or state
-        if self._states.get(state.id) is state:
-            self._states[state.id] = whole
-        self._unread.pop(state.id, None)
-        return whole
-
-    def _work(self, db: sqlite3.Connection) -> None:
+    def _work(self) -> None:
         while (job := self._jobs.get()) is not None:
             try:
-                job(db)
-            except sqlite3.Error:
+                job()
+            except StoreFailed:
                 continue  # ``healthy`` says so, and what was to be written is kept for the next time
-        db.close()
+        self._backend.close()
 
 
 def is_plain(state: State) -> bool:
@@ -291,32 +300,13 @@ def _joined(known: State | None, stored: State | None) -> State | None:
     return merged(State(known.id), known, stored)
 
 
-def _answer(answer: Future[T], read: Callable[[sqlite3.Connection], T], db: sqlite3.Connection) -> None:
+def _answer(answer: Future[T], read: Callable[[], T]) -> None:
     if not answer.set_running_or_notify_cancel():
         return
     try:
-        answer.set_result(read(db))
+        answer.set_result(read())
     except BaseException as error:  # handed to whoever waits
         answer.set_exception(error)
-
-
-def _read_state(db: sqlite3.Connection, conversation: str) -> State | None:
-    row = db.execute("select state from conversations where id = ?", (conversation,)).fetchone()
-    return _decode(row[0]) if row else None
-
-
-def _owner_of(db: sqlite3.Connection, prefix: Prefix) -> str | None:
-    row = db.execute("select conversation from prefixes where hash = ?", (prefix,)).fetchone()
-    return (row[0] or "") if row else None
-
-
-def _read_owners(db: sqlite3.Connection, prefixes: Sequence[Prefix]) -> dict[Prefix, str]:
-    found: dict[Prefix, str] = {}
-    for prefix in prefixes:
-        owner = _owner_of(db, prefix)
-        if owner is not None:
-            found[prefix] = owner
-    return found
 
 
 def put(cache: OrderedDict[K, V], key: K, value: V, size: int) -> None:

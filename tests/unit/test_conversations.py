@@ -17,6 +17,7 @@ from guardrail.core.ports import Chat
 from guardrail.server.finding import Caller, Finder, Located
 from guardrail.store.conversations import Conversations, StoreFailed
 from guardrail.store.identity import Chain
+from guardrail.store.sqlite import SqliteBackend
 
 HIGH = Trajectory(level=3.0, peak=3, latch=3, latch_evidence_at=10.0, seen_at=10.0, turns=1)
 KEY = b"k" * 32
@@ -24,7 +25,7 @@ KEY = b"k" * 32
 
 @pytest.fixture
 def store(tmp_path: Path) -> Iterator[Conversations]:
-    conversations = Conversations(tmp_path / "conversations.db")
+    conversations = Conversations(SqliteBackend(tmp_path / "conversations.db"))
     conversations.open()
     yield conversations
     conversations.close()
@@ -54,12 +55,12 @@ async def test_a_history_finds_its_conversation_whatever_the_system_prompt_says(
 
 
 async def test_it_still_finds_it_after_a_restart(tmp_path: Path) -> None:
-    store = Conversations(tmp_path / "c.db")
+    store = Conversations(SqliteBackend(tmp_path / "c.db"))
     store.open()
     first = await exchange(Finder(Chain(KEY), store), store, chat("hello"), "Hi there")
     await store.flush(5.0)
     store.close()
-    again = Conversations(tmp_path / "c.db")
+    again = Conversations(SqliteBackend(tmp_path / "c.db"))
     again.open()
     found = await Finder(Chain(KEY), again).find(chat("hello", "Hi there", "…"), Caller(), 20.0)
     again.close()
@@ -77,11 +78,11 @@ async def test_the_same_beginning_twice_is_nobodys(store: Conversations) -> None
 
 async def test_ambiguity_outlives_a_restart(tmp_path: Path) -> None:
     for at in (10.0, 1000.0):
-        store = Conversations(tmp_path / "c.db")
+        store = Conversations(SqliteBackend(tmp_path / "c.db"))
         store.open()
         await exchange(Finder(Chain(KEY), store), store, chat("hello"), "Hi", at=at)
         store.close()
-    store = Conversations(tmp_path / "c.db")
+    store = Conversations(SqliteBackend(tmp_path / "c.db"))
     store.open()
     found = await Finder(Chain(KEY), store).find(chat("hello", "Hi", "me"), Caller(), 1010.0)
     store.close()
@@ -123,7 +124,7 @@ async def test_a_named_conversation_may_send_only_its_last_message(store: Conver
 
 
 async def test_a_locked_database_delays_nobody_and_is_said(tmp_path: Path) -> None:
-    store = Conversations(tmp_path / "conversations.db", size=1)
+    store = Conversations(SqliteBackend(tmp_path / "conversations.db"), size=1)
     store.open()
     for number in range(5):  # more than memory holds: what it does not know may be on disk
         store.own(bytes([number]) * 16, "c1", 1.0)
@@ -161,9 +162,9 @@ async def test_what_holds_up_the_loop_is_not_the_stores_fault(store: Conversatio
 async def test_a_latch_that_could_not_be_read_is_not_forgotten_for_it(store: Conversations, tmp_path: Path) -> None:
     first = await exchange(Finder(Chain(KEY), store), store, chat("hello"), "Hi", conversation="room 7")
     await store.flush(5.0)
-    later = Conversations(tmp_path / "conversations.db")
+    later = Conversations(SqliteBackend(tmp_path / "conversations.db"))
     later.open()
-    later._jobs.put(lambda db: time.sleep(0.3))  # a disk that is busy for a while
+    later._jobs.put(lambda: time.sleep(0.3))  # a disk that is busy for a while
     finder = Finder(Chain(KEY), later)
     found = await finder.find(chat("and now?"), Caller(conversation="room 7"), 20.0)
     assert found.store_failed and found.state == State(first.state.id), "its name is enough to know which it is"
@@ -172,7 +173,7 @@ async def test_a_latch_that_could_not_be_read_is_not_forgotten_for_it(store: Con
     again = await finder.find(chat("and then?"), Caller(conversation="room 7"), 30.0)
     assert (again.state.trajectory.latch, again.state.audience) == (3, "minor")
     later.close()
-    stored = Conversations(tmp_path / "conversations.db")
+    stored = Conversations(SqliteBackend(tmp_path / "conversations.db"))
     stored.open()
     kept = await stored.get(first.state.id, 5.0)
     assert kept is not None and (kept.trajectory.latch, kept.audience) == (3, "minor")
@@ -184,9 +185,9 @@ async def test_what_was_calm_while_the_store_could_not_be_read_is_looked_up_agai
 ) -> None:
     await exchange(Finder(Chain(KEY), store), store, chat("hello"), "Hi", conversation="room 7")
     await store.flush(5.0)
-    later = Conversations(tmp_path / "conversations.db")
+    later = Conversations(SqliteBackend(tmp_path / "conversations.db"))
     later.open()
-    later._jobs.put(lambda db: time.sleep(0.3))
+    later._jobs.put(lambda: time.sleep(0.3))
     finder = Finder(Chain(KEY), later)
     found = await finder.find(chat("and now?"), Caller(conversation="room 7"), 20.0)
     later.remember(found.state)
@@ -207,7 +208,7 @@ async def test_a_beginning_nobody_has_had_costs_no_look_at_the_disk(store: Conve
 async def test_a_damaged_database_is_set_aside_and_never_deleted(tmp_path: Path) -> None:
     path = tmp_path / "c.db"
     path.write_bytes(b"not a database" * 1000)
-    store = Conversations(path)
+    store = Conversations(SqliteBackend(path))
     store.open()
     assert store.set_aside is not None and store.set_aside.read_bytes().startswith(b"not a database")
     assert await store.get("nobody", 5.0) is None
@@ -291,11 +292,11 @@ async def test_a_marked_retry_keeps_its_conversation(store: Conversations) -> No
 
 
 async def test_what_belongs_to_two_stays_nobodys_once_memory_has_forgotten_the_first(tmp_path: Path) -> None:
-    store = Conversations(tmp_path / "c.db")
+    store = Conversations(SqliteBackend(tmp_path / "c.db"))
     store.open()
     one = await exchange(Finder(Chain(KEY), store), store, chat("hello"), "Hi", at=10.0)
     store.close()
-    store = Conversations(tmp_path / "c.db")
+    store = Conversations(SqliteBackend(tmp_path / "c.db"))
     store.open()
     finder = Finder(Chain(KEY), store)
     two = await exchange(finder, store, chat("hello"), "Hi", at=1000.0)
