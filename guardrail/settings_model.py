@@ -24,6 +24,7 @@ from guardrail.settings_types import (
     Locale,
     LongSecret,
     PublicKey,
+    RedisUrl,
     Seconds,
     SigningSecret,
     Size,
@@ -152,7 +153,10 @@ class Settings(Frozen):
     """Whose signatures count; empty: any key's."""
     shadow_policies: tuple[Name, ...] = ()
     """Packs that are tried beside the ones in force, and change nothing."""
-    redis_url: None = None
+    redis_url: RedisUrl | None = None
+    """Where any number of proxies share conversations and cases; ``None``: one proxy keeps them in ``data``."""
+    redis_prefix: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]{1,40}$")] = "guardrail"
+    """What the names of all keys there begin with: one for each installation."""
     mode: Literal["enforce", "shadow"] = "enforce"
     secret: LongSecret | None = None
     admin_token: BearerToken | None = None
@@ -186,7 +190,6 @@ class Settings(Frozen):
 
 
 UNSUPPORTED: Mapping[str, str] = {
-    "redis_url": "redis_url is not supported by this version; remove it",
     "store_text": "store_text: true is not supported by this version; remove it",
 }
 """Keys of the contract whose other values are refused rather than ignored: an operator would count on them."""

@@ -22,7 +22,7 @@ PREFIX = "GUARDRAIL_"
 # Kubernetes puts these into every pod beside a Service that is called "guardrail".
 _SERVICE_LINKS = re.compile(r"GUARDRAIL_(SERVICE_(HOST|PORT.*)|PORT(_.*)?)")
 _REFERENCE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
-_SECRET_KEYS = ("secret", "admin_token", "token", "url")
+_SECRET_KEYS = ("secret", "admin_token", "token", "url", "redis_url")
 MAX_SECRET = 64 * 1024
 MAX_DEPTH = 16
 MAX_VALUES = 10_000

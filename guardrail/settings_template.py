@@ -114,8 +114,11 @@ limits:
 
 log_level: info                 # debug | info | warning | error; logs never hold message text
 
+# --- more than one proxy
+redis_url: null                 # redis://HOST:6379/0, rediss://…, redis+sentinel://HOST:26379,HOST:26379/NAME, redis+cluster://HOST:6379
+redis_prefix: guardrail         # what the names of its keys begin with
+
 # --- not in this version; any other value is refused
-redis_url: null
 store_text: false
 """
 

@@ -172,6 +172,25 @@ def webhook_url(value: SecretStr) -> SecretStr:
     return value
 
 
+REDIS = ("redis", "rediss", "unix", "redis+sentinel", "redis+cluster")
+"""How a Redis or Valkey is reached: one server, the same through TLS or a socket, Sentinel's, or a Cluster's."""
+
+
+def redis_url(value: SecretStr) -> SecretStr:
+    """Where Redis or Valkey is. It may hold a password, so it is kept like a secret."""
+    text = value.get_secret_value()
+    scheme, _, rest = text.partition("://")
+    usable = scheme in REDIS and bool(rest.strip("/")) and not re.search(r"\s", text)
+    if usable and scheme == "redis+sentinel":
+        usable = bool(re.fullmatch(r"[^/]+/[^/]+(/\d{1,4})?", rest))
+    if not usable:
+        raise ValueError(
+            "not a Redis URL; write redis://HOST:6379/0, rediss://…, unix:///PATH, "
+            "redis+sentinel://HOST:26379,HOST:26379/NAME or redis+cluster://HOST:6379"
+        )
+    return value
+
+
 def apprise_url(value: SecretStr) -> SecretStr:
     """An Apprise address. It holds credentials, so it is kept like a secret."""
     if not _APPRISE.fullmatch(value.get_secret_value()):
@@ -194,4 +213,5 @@ SigningSecret = Annotated[SecretStr, AfterValidator(signing_secret)]
 LongSecret = Annotated[SecretStr, AfterValidator(long_secret)]
 BearerToken = Annotated[SecretStr, AfterValidator(bearer)]
 WebhookUrl = Annotated[SecretStr, AfterValidator(webhook_url)]
+RedisUrl = Annotated[SecretStr, AfterValidator(redis_url)]
 AppriseUrl = Annotated[SecretStr, AfterValidator(apprise_url)]

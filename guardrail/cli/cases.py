@@ -1,4 +1,4 @@
-"""``guardrail cases list|show|ack|resolve``: cases of a data folder, also while a proxy runs on it."""
+"""``guardrail cases list|show|ack|resolve``: cases of a data folder or in Redis, also while proxies run on it."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ from typing import Any, cast
 
 from escalation.case import OUTCOMES, STATES, Case, Outcome, State
 from escalation.sqlite import SqliteCaseStore
-from escalation.store import StoreError
+from escalation.store import CaseStore, StoreError
 from guardrail.cli.common import add_data, add_json, settings_of
 from guardrail.cli.output import fail, say, say_json
 from guardrail.settings import SettingsError
+from guardrail.store.shared import shared_cases
 
 
 def add_to(commands: Any) -> None:
@@ -38,12 +39,13 @@ def add_to(commands: Any) -> None:
         add_json(verb)
 
 
-def _with_store(arguments: argparse.Namespace, work: Callable[[SqliteCaseStore], int]) -> int:
+def _with_store(arguments: argparse.Namespace, work: Callable[[CaseStore], int]) -> int:
     try:
-        path = settings_of(arguments).data / "cases.db"
-        if not path.is_file():
+        settings = settings_of(arguments)
+        path = settings.data / "cases.db"
+        if settings.redis_url is None and not path.is_file():
             return fail(f"{path}: there is none; name the proxy's data folder with --data")
-        store = SqliteCaseStore(path)
+        store = shared_cases(settings) or SqliteCaseStore(path)
     except SettingsError as error:
         return fail(error.problems)
     except StoreError as error:
@@ -57,7 +59,7 @@ def _with_store(arguments: argparse.Namespace, work: Callable[[SqliteCaseStore],
 
 
 def run_list(arguments: argparse.Namespace) -> int:
-    def work(store: SqliteCaseStore) -> int:
+    def work(store: CaseStore) -> int:
         limit = min(max(1, arguments.limit), 1000)
         found, more = store.find(cast("State | None", arguments.state), limit, None)
         if arguments.json:

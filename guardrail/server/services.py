@@ -20,9 +20,7 @@ from escalation.case import Case, Outcome, priority_of
 from escalation.desk import Desk
 from escalation.dispatcher import Dispatcher, Told
 from escalation.spool import Spool
-from escalation.sqlite import SqliteCaseStore
-from escalation.sqlite_file import set_aside
-from escalation.store import StoreDamaged, StoreError
+from escalation.store import StoreError
 from guardrail import __version__, logs, settings, shipped
 from guardrail.core.compose import Names
 from guardrail.core.conversation import OpenCase, lower
@@ -32,7 +30,7 @@ from guardrail.core.ports import Detector
 from guardrail.core.reply import Terms
 from guardrail.core.rules import Policy
 from guardrail.dialects.json_api import JsonApi
-from guardrail.journal import Journal, JournalError, JournalInUse, RecordRefused, verdict_fields, word
+from guardrail.journal import JournalError, RecordRefused, verdict_fields, word
 from guardrail.judges import configured
 from guardrail.judges.configured import AJudge
 from guardrail.judges.course import About
@@ -40,33 +38,27 @@ from guardrail.judges.folder import ModelError
 from guardrail.metrics import Metrics
 from guardrail.policy import PolicyError
 from guardrail.redact import Redactor
-from guardrail.resources import Directory
 from guardrail.server import telling
 from guardrail.server.cases import to_new_case
 from guardrail.server.context import Contexts
 from guardrail.server.finding import Finder
 from guardrail.server.histories import Histories
+from guardrail.server.parts import Parts, StartFailed, open_parts
 from guardrail.server.policies import Policies
 from guardrail.server.scanner import Scanner, plugins
 from guardrail.server.tasks import Supervisor
-from guardrail.settings import SecretFileError, Settings, SettingsError, load_or_make_secret
-from guardrail.store.conversations import Conversations, StoreFailed
+from guardrail.settings import Settings, SettingsError
+from guardrail.store.conversations import StoreFailed
+from guardrail.store.durable import weaknesses
 from guardrail.store.identity import Chain
-from guardrail.store.sqlite import SqliteBackend
 
 log = structlog.get_logger("guardrail")
 
 HOUSEKEEPING = 1.0
+LOOK_AT_REDIS = 30.0
+"""Seconds between two looks at how the shared store is set up."""
 LOWERED_TO = {"true_alarm": 2, "false_alarm": 0, "duplicate": 2, "test": 0}
 """What is left of a conversation's latch once a human has resolved its case: the judgement is theirs."""
-
-
-class StartFailed(Exception):
-    """The proxy cannot begin. ``problems`` has one line each."""
-
-    def __init__(self, problems: tuple[str, ...]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
 
 
 class Services:
@@ -78,7 +70,7 @@ class Services:
         self,
         settings: Settings,
         policies: Policies,
-        parts: _Parts,
+        parts: Parts,
         scanner: Scanner,
         unread: str = "",
         judges: Sequence[AJudge] = (),
@@ -107,6 +99,8 @@ class Services:
             names=Names(settings.service_name, settings.bot_name),
         )
         self._cases = parts.cases
+        self._shared = parts.shared
+        self._weaknesses: tuple[str, ...] = ()
         self.desk = Desk(parts.cases, Spool(settings.data / "spool"), self._wake)
         self._redactor = Redactor()
         self._client = httpx.AsyncClient(trust_env=False)
@@ -142,7 +136,7 @@ class Services:
             scanner = Scanner((policies.lexicon, *reads, *judges, *plugins()), cls.now)
         except ValueError as error:
             raise StartFailed(tuple(str(error).splitlines())) from error
-        return cls(settings, policies, _open_parts(settings, cls.now, say), scanner, unread, judges)
+        return cls(settings, policies, open_parts(settings, cls.now, say), scanner, unread, judges)
 
     @classmethod
     def configured(cls, config: str | None, given: Mapping[str, object]) -> Services:
@@ -158,6 +152,8 @@ class Services:
         self._supervisor.start("dispatcher", self._dispatcher.run)
         self._supervisor.start("housekeeping", self._keep_house)
         self._supervisor.start("policies", self._reload_when_asked)
+        if self._shared is not None:
+            self._supervisor.start("redis", self._look_at_redis)
         about = {"version": __version__, "mode": self.settings.mode, "pid": os.getpid(), "policy": self.policy.name}
         self._note("start", about)
         self._note_trial("start")
@@ -246,6 +242,15 @@ class Services:
                 log.warning("cases that had to wait are in the store", count=drained)
             self.store.retry()
             self.metrics.journal_healthy(self.journal.health.ok)
+
+    async def _look_at_redis(self) -> None:
+        assert self._shared is not None, "begun only where there is one"
+        while True:
+            found = await asyncio.to_thread(weaknesses, self._shared)
+            if found and found != self._weaknesses:
+                log.warning("what is shared is not as safe as it should be", found=list(found))
+            self._weaknesses = found
+            await asyncio.sleep(LOOK_AT_REDIS)
 
     def _wake(self) -> None:
         self._dispatcher.wake()
@@ -414,6 +419,7 @@ class Services:
             f"{desk.unreadable} unreadable spool files": desk.unreadable > 0,
             f"{desk.in_memory} cases only in memory": desk.in_memory > 0,
             "conversation store": not self.store.healthy,
+            **{weakness: True for weakness in self._weaknesses},
             f"a damaged conversation store was set aside: {self.store.set_aside}": self.store.set_aside is not None,
             f"the policy on the disk was refused ({self.policy.name} stays in force)": bool(self.policies.refused),
             **{f"suicide goes unanswered: {waiver}": True for waiver in self.policy.waived},
@@ -495,58 +501,6 @@ def _reading(settings: Settings) -> tuple[tuple[Detector, ...], str]:
             raise ModelError(f"{error}; or allow model.without: start") from error
         log.error("there is no model: only what is said outright is heard", reason=str(error))
         return (), str(error)
-
-
-class _Parts(msgspec.Struct):
-    """What lives in the data folder."""
-
-    conversations: Conversations
-    cases: SqliteCaseStore
-    journal: Journal
-    directory: Directory
-    key: bytes
-    admin_token: str
-
-
-def _open_parts(settings: Settings, now: Callable[[], float], say: Callable[[str], None]) -> _Parts:
-    data = settings.data
-    try:
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key = settings.secret.get_secret_value().encode() if settings.secret else load_or_make_secret(data, "secret")
-        token = _admin_token(settings, say)
-        journal = Journal.open(data, key, now)
-        conversations = Conversations(SqliteBackend(data / "conversations.db"))
-        conversations.open()
-        cases = _open_cases(data / "cases.db")
-        cases.end_leases()
-    except (SecretFileError, JournalInUse, StoreFailed, StoreError) as error:
-        raise StartFailed((str(error),)) from error
-    except OSError as error:
-        raise StartFailed(
-            (f"{data}: cannot be used ({(error.strerror or 'error').lower()}); choose another --data",)
-        ) from error
-    directory = Directory(shipped.POLICIES / "resources", data / "resources")
-    return _Parts(conversations, cases, journal, directory, key, token)
-
-
-def _open_cases(path: Path) -> SqliteCaseStore:
-    """A damaged store does not keep the proxy from answering people: it is set aside, and health is red until a
-    human has seen to it."""
-    try:
-        return SqliteCaseStore(path)
-    except StoreDamaged as error:
-        log.error("the case store is damaged and set aside: restore it", file=set_aside(path).name, reason=str(error))
-        return SqliteCaseStore(path)
-
-
-def _admin_token(settings: Settings, say: Callable[[str], None]) -> str:
-    if settings.admin_token is not None:
-        return settings.admin_token.get_secret_value()
-    is_new = not (settings.data / "admin-token").exists()
-    token = load_or_make_secret(settings.data, "admin-token").decode()
-    if is_new:
-        say(f"admin token (kept in {settings.data / 'admin-token'}): {token}")
-    return token
 
 
 __all__ = ["Services", "SettingsError", "StartFailed"]

@@ -99,3 +99,12 @@ def short(error: Exception) -> str:
     """What Redis itself says begins with a word in capitals; anything else may hold an address."""
     word = str(error).split(" ", 1)[0]
     return word if word.isupper() and word.isascii() else type(error).__name__
+
+
+def shared_key(db: redis.Redis, prefix: str, ours: bytes) -> bytes:
+    """The key of the hashes that name conversations: whichever proxy was first has made it. Raises
+    ``redis.RedisError``. It lies beside the hashes it guards; an operator's own ``secret`` does not."""
+    name = f"{prefix}:secret"
+    db.set(name, ours, nx=True)
+    found: Any = db.get(name)
+    return bytes(found) if found else ours

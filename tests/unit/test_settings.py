@@ -79,7 +79,8 @@ escalation:
         ("listen: 8080\n", "1:9: listen is of the wrong kind; write text, in quotes where it looks like a number"),
         ("mode: watch\n", "1:7: mode has a value it cannot have; write 'enforce' or 'shadow'"),
         ("mode: shadow\nmode: enforce\n", "2:1: mode is given twice; keep one of them"),
-        ("redis_url: redis://x\n", "1:12: redis_url is not supported by this version; remove it"),
+        ("redis_url: localhost\n", "1:12: redis_url: not a Redis URL; write redis://HOST:6379/0, "),
+        ("redis_url: redis+sentinel://a,b\n", "1:12: redis_url: not a Redis URL; "),
         ("store_text: true\n", "1:13: store_text: true is not supported by this version; remove it"),
         ("moderations: both\n", "1:14: moderations has a value it cannot have; write 'upstream' or 'local'"),
         ("policies: base\n", "1:11: policies is of the wrong kind; write a list"),
@@ -206,9 +207,9 @@ def test_a_misspelt_variable_is_an_error_and_cluster_variables_are_not() -> None
     ]
 
 
-def test_a_shared_redis_that_would_not_be_used_is_refused() -> None:
-    lines = problems(None, {"GUARDRAIL_UPSTREAM": UPSTREAM, "REDIS_URL": "redis://x"})
-    assert lines == ["REDIS_URL: redis_url is not supported by this version; remove it"]
+def test_where_redis_is_may_come_from_the_environment_and_is_checked() -> None:
+    [line] = problems(None, {"GUARDRAIL_UPSTREAM": UPSTREAM, "REDIS_URL": "redis//a-very-secret"})
+    assert line.startswith("REDIS_URL: redis_url: not a Redis URL; write ") and "secret" not in line
 
 
 def test_secrets_are_never_printed(file: Path) -> None:
