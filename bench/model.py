@@ -12,13 +12,14 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 import corpus.files
 from bench.table import Row, at_least, at_most, main, say
-from corpus.training import load_training
 from guardrail import shipped
-from guardrail.core.gate import Look
-from guardrail.core.model import Context, Direction
+from guardrail.core.model import Context, Direction, Message
 from guardrail.core.segments import boundaries
 from guardrail.detectors.model_input import Window, parts, windows
 from guardrail.detectors.model_output import script_of
@@ -27,6 +28,8 @@ from guardrail.evaluation.statistics import percentile
 from guardrail.judges.model import Model
 from guardrail.judges.onnx import Asked, Engine
 
+ORDINARY = Path(__file__).with_name("ordinary.jsonl")
+DIRECTIONS: tuple[Direction, ...] = ("inbound", "outbound")
 TOKENS = 32
 RUNS = 300
 EXCHANGES = 400
@@ -65,20 +68,44 @@ def of_length(engine: Engine, items: Sequence[Item], length: int) -> list[Asked]
     return found
 
 
-def exchanges(engine: Engine, said: Sequence[Item], replies: Sequence[Item]) -> float:
+class Exchange(NamedTuple):
+    """What a person says, what was said before, and what the bot answers, cut to three sentences."""
+
+    said: str
+    before: tuple[Message, ...]
+    reply: str
+
+
+def everyday() -> list[Exchange]:
+    """What people ask chatbots all day, and what those answer; nothing of it has been learnt from."""
+    lines = [msgspec.json.decode(line) for line in ORDINARY.read_bytes().splitlines()]
+    return [Exchange(line["person"], (), line["reply"]) for line in lines]
+
+
+def mixed(said: Sequence[Item], replies: Sequence[Item], count: int) -> list[Exchange]:
+    """An ordinary mix: nineteen in twenty everyday, else a turn of the corpus with a reply of it."""
+    chance, ordinary = random.Random(3), everyday()
+    found = []
+    for _ in range(count):
+        if chance.random() < EVERYDAY:
+            found.append(chance.choice(ordinary))
+            continue
+        turn, reply = chance.choice(said), chance.choice(replies).text
+        end = boundaries(reply, 0, "sentence", final=True)[2]
+        found.append(Exchange(turn.text, turn.turns[:-1], reply[:end]))
+    return found
+
+
+def exchanges(engine: Engine, mix: Sequence[Exchange]) -> float:
     """Whole exchanges a second: a person's turn and a reply of three sentences, asked about at the end of each."""
-    chance = random.Random(3)
     model = Model(engine)
     begun = time.perf_counter()
-    for _exchange in range(EXCHANGES):
-        turn = chance.choice(said)
-        model.look(turn.text, Context("inbound", turn.turns[:-1]))
-        reply = chance.choice(replies).text
-        ends = boundaries(reply, 0, "sentence", final=True)[:3]
-        look = Look("content:0", reply[: ends[-1]], 0, tuple(ends))
-        for cut in look.cuts:
-            model.look(look.window(cut)[1], Context("outbound", turn.turns))
-    return EXCHANGES / (time.perf_counter() - begun)
+    for said, before, reply in mix:
+        model.look(said, Context("inbound", before))
+        context = Context("outbound", (*before, Message("user", said)))
+        for end in boundaries(reply, 0, "sentence", final=True):
+            model.look(reply[:end], context)
+    return len(mix) / (time.perf_counter() - begun)
 
 
 def lost(engine: Engine, items: Sequence[Item]) -> tuple[int, int, float]:
@@ -102,6 +129,24 @@ def lost(engine: Engine, items: Sequence[Item]) -> tuple[int, int, float]:
     return found, missed, early / max(1, calm)
 
 
+def let_go_everyday(engine: Engine) -> tuple[float, float]:
+    """Shares of everyday turns and of sentences of everyday replies that are not read to the end."""
+    shares = []
+    for direction in DIRECTIONS:
+        gone = []
+        for said, before, reply in everyday():
+            text, turns = (said, before) if direction == "inbound" else (reply, (*before, Message("user", said)))
+            for part in parts(text, turns, direction):
+                script = script_of(part.text)
+                for window in windows(part.text, part.history, direction, engine.tokens, engine.reader.labels.marks):
+                    rows = list(engine.exits(Asked(window, direction, script)))[:-1]
+                    gone.append(
+                        any(engine.reader.calm(n, direction, row.tolist(), script) for n, row in enumerate(rows))
+                    )
+        shares.append(sum(gone) / len(gone))
+    return shares[0], shares[1]
+
+
 def run(_: argparse.Namespace) -> list[Row]:
     before = resident()
     model = shipped.model()
@@ -109,9 +154,7 @@ def run(_: argparse.Namespace) -> list[Row]:
     test = [item for item in corpus.files.load() if item.split == "test"]
     inbound = [item for item in test if item.direction == "inbound"]
     outbound = [item for item in test if item.direction == "outbound"]
-    everyday = [item for item in load_training() if "v-ordinary" in item.place]
     chance = random.Random(5)
-    mix = chance.choices(everyday, k=190) + chance.choices(inbound, k=10)
     calm = [item for item in outbound if not item.danger and len(boundaries(item.text, 0, "sentence", final=True)) >= 3]
     windows_ = of_length(engine, inbound, TOKENS)
     timed(engine, windows_[:20], whole=True)
@@ -125,10 +168,10 @@ def run(_: argparse.Namespace) -> list[Row]:
     ]
     streamed = timed(engine, sentences[:RUNS], whole=False)
     say("exchanges")
-    rate = exchanges(engine, mix, calm)
+    rate = exchanges(engine, mixed(inbound, calm, EXCHANGES))
     say("what early exits lose")
     found, missed, let_go = lost(engine, test)
-    *_found, everyday_let_go = lost(engine, everyday[:400])
+    said, answered = let_go_everyday(engine)
     of = f" ({missed} of {found:,})"
     return [
         at_most(f"a turn of {TOKENS} tokens, all layers, p50", percentile(whole, 0.5), 8, " ms"),
@@ -137,7 +180,8 @@ def run(_: argparse.Namespace) -> list[Row]:
         at_least("exchanges a second, ordinary mix", rate, 100),
         at_most("danger found that letting the calm go early loses", 100 * missed / max(1, found), 0.1, " %", of),
         Row("calm parts of the test split let go early", f"{100 * let_go:.0f} %"),
-        Row("everyday talk let go early", f"{100 * everyday_let_go:.0f} %"),
+        Row("everyday turns let go early", f"{100 * said:.0f} %"),
+        Row("sentences of everyday replies let go early", f"{100 * answered:.0f} %"),
         at_most("resident, what the model adds", resident() - before, 500, " MiB"),
     ]  # fmt: skip
 

@@ -32,7 +32,8 @@ def connect(url: str) -> redis.Redis:
     if scheme == "redis+sentinel":
         return _through_sentinel(rest, terms)
     if scheme == "redis+cluster":
-        return _cluster(rest, terms)
+        several: redis.Redis = _cluster(rest, terms)
+        return several
     one: redis.Redis = redis.Redis.from_url(url, **terms)
     return one
 

@@ -175,7 +175,7 @@ class Conversations:
         if self._all_in_memory:
             found: dict[Prefix, str] = {}
         else:
-            found = await self._ask(lambda: self._backend.owners(prefixes), deadline)
+            found = await self._known_owners(prefixes, deadline)
         for prefix in prefixes:
             if self._backend.shared and prefix in found:
                 put(self._owners, prefix, found[prefix], self._size * 4)
@@ -187,6 +187,15 @@ class Conversations:
             if found.get(prefixes[at]):
                 return at, found[prefixes[at]]
         return None
+
+    async def _known_owners(self, prefixes: Sequence[Prefix], deadline: float) -> dict[Prefix, str]:
+        """What the store says. Where it does not answer, and memory knows one of them, that has to do."""
+        try:
+            return await self._ask(lambda: self._backend.owners(prefixes), deadline)
+        except StoreFailed:
+            if any(self._owners.get(prefix) for prefix in prefixes):
+                return {}
+            raise
 
     async def _ask(self, read: Callable[[], T], deadline: float) -> T:
         answer: Future[T] = Future()
