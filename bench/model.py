@@ -19,7 +19,7 @@ import msgspec
 import corpus.files
 from bench.table import Row, at_least, at_most, main, say
 from guardrail import shipped
-from guardrail.core.model import Context, Direction, Message
+from guardrail.core.model import Context, Direction, Message, Severity, Signal
 from guardrail.core.segments import boundaries
 from guardrail.detectors.model_input import Window, parts, windows
 from guardrail.detectors.model_output import script_of
@@ -27,6 +27,7 @@ from guardrail.evaluation.items import Item
 from guardrail.evaluation.statistics import percentile
 from guardrail.judges.model import Model
 from guardrail.judges.onnx import Asked, Engine
+from guardrail.judges.onnx import Row as Logits
 
 ORDINARY = Path(__file__).with_name("ordinary.jsonl")
 DIRECTIONS: tuple[Direction, ...] = ("inbound", "outbound")
@@ -108,43 +109,43 @@ def exchanges(engine: Engine, mix: Sequence[Exchange]) -> float:
     return len(mix) / (time.perf_counter() - begun)
 
 
-def lost(engine: Engine, items: Sequence[Item]) -> tuple[int, int, float]:
-    """Of items in danger that the last stage finds: how many, how many of them the early exits let go, and the share
-    of calm items that is let go early."""
-    found = missed = early = calm = 0
+class ToTheEnd(Engine):
+    """The same model without its early exits."""
+
+    def run(self, asked: Asked) -> Logits:
+        return super().run(msgspec.structs.replace(asked, whole=True))
+
+
+def lost(engine: Engine, items: Sequence[Item]) -> tuple[int, int]:
+    """Of items in danger that are found when everything is read to the end: how many, and how many of them the early
+    exits let go."""
+    whole, early = Model(ToTheEnd(engine.folder)), Model(engine)
+    found = missed = 0
     for item in items:
-        last = first = False
-        direction: Direction = item.direction
-        for part in parts(item.text, item.turns[:-1], direction):
+        if not item.danger:
+            continue
+        context = Context(item.direction, item.turns[:-1])
+        if _is_danger(whole.look(item.text, context)):
+            found += 1
+            missed += not _is_danger(early.look(item.text, context))
+    return found, missed
+
+
+def _is_danger(signals: Sequence[Signal]) -> bool:
+    return any(signal.severity >= Severity.ELEVATED for signal in signals)
+
+
+def let_go(engine: Engine, direction: Direction, said: Sequence[tuple[str, tuple[Message, ...]]]) -> float:
+    """The share of turns, or of sentences of replies, that are not read to the end."""
+    gone = []
+    for text, before in said:
+        for part in parts(text, before, direction):
             script = script_of(part.text)
-            for window in windows(part.text, part.history, direction, engine.tokens, engine.reader.labels.marks):
-                asked = Asked(window, direction, script)
-                rows = [row.tolist() for row in engine.exits(asked)]
-                left = any(engine.reader.calm(at, direction, row, script) for at, row in enumerate(rows[:-1]))
-                danger = any(s.severity >= 2 for s in engine.reader.signals(rows[-1], direction, script, (0, 0)))
-                last, first = last or danger, first or (danger and not left)
-                early, calm = early + (left and not item.danger), calm + (not item.danger)
-        if item.danger and last:
-            found, missed = found + 1, missed + (not first)
-    return found, missed, early / max(1, calm)
-
-
-def let_go_everyday(engine: Engine) -> tuple[float, float]:
-    """Shares of everyday turns and of sentences of everyday replies that are not read to the end."""
-    shares = []
-    for direction in DIRECTIONS:
-        gone = []
-        for said, before, reply in everyday():
-            text, turns = (said, before) if direction == "inbound" else (reply, (*before, Message("user", said)))
-            for part in parts(text, turns, direction):
-                script = script_of(part.text)
-                for window in windows(part.text, part.history, direction, engine.tokens, engine.reader.labels.marks):
-                    rows = list(engine.exits(Asked(window, direction, script)))[:-1]
-                    gone.append(
-                        any(engine.reader.calm(n, direction, row.tolist(), script) for n, row in enumerate(rows))
-                    )
-        shares.append(sum(gone) / len(gone))
-    return shares[0], shares[1]
+            turns = part.history if direction == "inbound" else ()
+            for window in windows(part.text, turns, direction, engine.tokens, engine.reader.labels.marks):
+                rows = list(engine.exits(Asked(window, direction, script)))[:-1]
+                gone.append(any(engine.reader.calm(n, direction, row.tolist(), script) for n, row in enumerate(rows)))
+    return sum(gone) / len(gone)
 
 
 def run(_: argparse.Namespace) -> list[Row]:
@@ -170,8 +171,9 @@ def run(_: argparse.Namespace) -> list[Row]:
     say("exchanges")
     rate = exchanges(engine, mixed(inbound, calm, EXCHANGES))
     say("what early exits lose")
-    found, missed, let_go = lost(engine, test)
-    said, answered = let_go_everyday(engine)
+    found, missed = lost(engine, test)
+    said = let_go(engine, "inbound", [(e.said, e.before) for e in everyday()])
+    answered = let_go(engine, "outbound", [(e.reply, ()) for e in everyday()])
     of = f" ({missed} of {found:,})"
     return [
         at_most(f"a turn of {TOKENS} tokens, all layers, p50", percentile(whole, 0.5), 8, " ms"),
@@ -179,7 +181,6 @@ def run(_: argparse.Namespace) -> list[Row]:
         at_most("a sentence of a reply with its context, p50", percentile(streamed, 0.5), 8, " ms"),
         at_least("exchanges a second, ordinary mix", rate, 100),
         at_most("danger found that letting the calm go early loses", 100 * missed / max(1, found), 0.1, " %", of),
-        Row("calm parts of the test split let go early", f"{100 * let_go:.0f} %"),
         Row("everyday turns let go early", f"{100 * said:.0f} %"),
         Row("sentences of everyday replies let go early", f"{100 * answered:.0f} %"),
         at_most("resident, what the model adds", resident() - before, 500, " MiB"),

@@ -13,7 +13,7 @@ import shutil
 import sys
 import time
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,14 @@ import onnxruntime
 import torch
 from tokenizers import Tokenizer
 
-from guardrail.core.model import Direction
+from guardrail.core.model import Direction, Message
 from guardrail.detectors.model_input import Marks, parts, windows
 from guardrail.detectors.model_output import FORMAT, Labels, Reader, script_of
 from guardrail.judges.folder import LABELS, SHIPPED, TOKENIZER, Folder
 from guardrail.judges.onnx import Asked, Engine
 from guardrail.shipped import lexicon
 from training import base, calibrate, examples, export, shipped, targets, vocabulary
+from training.calibrate import Rows, Sentences
 from training.examples import Example
 from training.fit import Tokens, answers, figures, fit
 from training.network import Network, pretrained
@@ -115,9 +116,9 @@ def _learn(
     marks = _marks(tokens)
     held = examples.to_measure_on("calibrate")
     for number, stage in enumerate(config["stage"][begin:], begin):
-        learnt = examples.to_learn_from(config["seed"], training_part=True) + ours + public
         chance = random.Random(config["seed"] + number)
-        learnt = chance.sample(learnt, int(stage["share"] * len(learnt)))
+        learnt = _some(examples.to_learn_from(config["seed"], training_part=True), stage["share"], chance)
+        learnt += _some([*ours, *public], stage["besides"], chance)
         learnt += examples.elsewhere(data, stage["elsewhere"], chance)
         log(f"stage {number}")
         fit(
@@ -125,6 +126,10 @@ def _learn(
             check=lambda n: figures(answers(n, held, tokens, marks), held),
             save=lambda n: torch.save(n.state_dict(), weights),
         )  # fmt: skip
+
+
+def _some(found: list[Example], share: float, chance: random.Random) -> list[Example]:
+    return chance.sample(found, int(share * len(found)))
 
 
 def _kept(config: dict[str, Any], path: Path) -> Network:
@@ -143,22 +148,27 @@ def _ship(config: dict[str, Any], work: Path, to: Path, log: Callable[[str], Non
     tokens = _tokens(to / TOKENIZER)
     marks = _marks(tokens)
     draft = Labels(
-        FORMAT, f"{datetime.now(UTC):%Y-%m-%d}", STAGES, targets.OUTPUTS, marks, _unset(), _unset(), 0.0,
+        FORMAT, f"{datetime.now(UTC):%Y-%m-%d}", STAGES, targets.OUTPUTS, marks, _unset(), _unset(), 0.0, 0.0,
         (-1e9, -1e9), (-1e9, -1e9),
     )  # fmt: skip
     held = examples.to_measure_on("calibrate")
     began = time.monotonic()
-    exits = _read(Folder(to, draft, ""), held, log)
+    exits, sentences = _read(Folder(to, draft, ""), held, log)
     log(f"read {len(held)} items in {time.monotonic() - began:.0f} s: {figures(exits, held)}")
     plain = answers(network, held, tokens, marks)
     mean, most = export.apart(exits[-1], plain[-1])
     log(f"eight bits lie apart from the network by {mean:.4f} at the mean, {most:.3f} at most")
     moved = calibrate.scripts(held, exits[-1])
+    alone = calibrate.alone(held, sentences, moved, log)
+    for stage, rows in enumerate(calibrate.gated(held, sentences, moved, alone)):
+        spoken = [at for at, e in enumerate(held) if e.direction == "outbound"]
+        exits[stage][spoken] = rows[spoken]
     labels = msgspec.structs.replace(
         draft,
         inbound=calibrate.reading(held, exits[-1], "inbound", moved, config["calibration"]["weight_inbound"]),
         outbound=calibrate.reading(held, exits[-1], "outbound", moved, config["calibration"]["weight_outbound"]),
         minor=calibrate.minor(held, exits[-1]),
+        alone=alone,
         scripts=moved,
     )
     reader = Reader(labels)
@@ -183,22 +193,31 @@ def _unset() -> Any:
     return Reading(edges, edges, 0.0, 0.0, 0.0, 1.0, 0.0)
 
 
-def _read(folder: Folder, held: list[Example], log: Callable[[str], None]) -> list[Any]:
-    """The logits of each stage of the folder for every example: the strongest of what is read of it."""
+def _read(folder: Folder, held: list[Example], log: Callable[[str], None]) -> tuple[list[Rows], list[Sentences]]:
+    """What each stage of the folder says of every example: of a person's turn, the strongest of its windows; of a
+    reply, each of its sentences by itself and in the light of what was said before."""
     engine = Engine(folder, torch.get_num_threads())
-    found = [np.full((len(held), len(targets.OUTPUTS)), -20.0, np.float32) for _ in folder.labels.stages]
+    stages = folder.labels.stages
+    found = [np.full((len(held), len(targets.OUTPUTS)), -20.0, np.float32) for _ in stages]
+    sentences: list[Sentences] = [[] for _ in held]
+
+    def strongest(text: str, history: Sequence[Message], direction: Direction) -> list[Rows]:
+        script = script_of(text)
+        read = windows(text, history, direction, engine.tokens, folder.labels.marks)
+        exits = [list(engine.exits(Asked(window, direction, script))) for window in read]
+        return [np.max(np.stack([rows[stage] for rows in exits]), axis=0) for stage in range(len(stages))]
+
     for at, e in enumerate(held):
-        asked = [
-            Asked(w, e.direction, script_of(part.text))
-            for part in parts(e.text, e.history, e.direction)
-            for w in windows(part.text, part.history, e.direction, engine.tokens, folder.labels.marks)
-        ]
-        for one in asked:
-            for stage, row in enumerate(engine.exits(one)):
+        for part in parts(e.text, e.history, e.direction):
+            exits = strongest(part.text, part.history, e.direction)
+            if e.direction == "outbound":
+                alone = strongest(part.text, (), e.direction) if part.history else exits
+                sentences[at].append((alone, exits[-1]))
+            for stage, row in enumerate(exits):
                 found[stage][at] = np.maximum(found[stage][at], row)
         if at % 1000 == 999:
             log(f"read {at + 1} of {len(held)}")
-    return found
+    return found, sentences
 
 
 def _is_danger(reader: Reader, example: Example, row: Any) -> bool:

@@ -14,7 +14,7 @@ from corpus.files import load
 from corpus.training import load_training
 from guardrail.core.model import CATEGORIES, OUTBOUND_SIGNALS, Context, Direction, Message
 from guardrail.detectors.lexicon import Lexicon
-from guardrail.detectors.model_input import parts
+from guardrail.detectors.model_input import Part, parts
 from guardrail.evaluation.items import Item
 from training import targets
 from training.targets import Target
@@ -98,7 +98,7 @@ def outbound(item: Item, grades: dict[str, int], text: str, history: tuple[Messa
 def replies(item: Item, chance: random.Random) -> Iterator[Example]:
     """Some of a reply's sentences, as they are read when it is spoken: those that harm, and some that do not."""
     grades = dict(item.grades or {})
-    read = parts(item.text, item.turns[:-1], "outbound")
+    read = [_seldom_alone(part, chance) for part in parts(item.text, item.turns[:-1], "outbound")]
     harmful = [(item.text.find(span), item.text.find(span) + len(span)) for span in item.spans]
     telling = [p for p in read if any(p.span[0] < end and start < p.span[1] for start, end in harmful)]
     calm = [p for p in read if p not in telling]
@@ -107,6 +107,14 @@ def replies(item: Item, chance: random.Random) -> Iterator[Example]:
     if not grades or telling:
         for part in chance.sample(calm, min(len(calm), 1 if grades else 2)):
             yield outbound(item, {}, part.text, tuple(part.history))
+
+
+ALONE = 0.3
+"""As many sentences of replies are read without what was said before, as each is at first when it is spoken."""
+
+
+def _seldom_alone(part: Part, chance: random.Random) -> Part:
+    return msgspec.structs.replace(part, history=()) if chance.random() < ALONE else part
 
 
 def to_learn_from(seed: int, *, training_part: bool) -> list[Example]:

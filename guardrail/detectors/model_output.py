@@ -11,7 +11,7 @@ import msgspec
 from guardrail.core.model import CATEGORIES, OUTBOUND_SIGNALS, Direction, Frame, Signal, Span, Subject, Time
 from guardrail.detectors.model_input import Marks
 
-FORMAT = 1
+FORMAT = 2
 NAME = "model"
 
 
@@ -35,9 +35,10 @@ class Reading(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """``labels.json`` of a model folder.
 
-    ``stages``: the files that are run one after the other; after each but the last a turn whose logit of "any, at least
-    1" is below its edge of ``calm`` is let go. ``scripts``: what is added to a row's logits of danger, by the script it
-    is written in.
+    ``stages``: the files that are run one after the other; after each but the last a turn whose logit of "any, at
+    least 1" is below its edge of ``calm`` is let go. ``alone``: a bot's sentence whose logit of "any, at least 2" is
+    below it, read without what was said before, is no harm in any light. ``scripts``: what is added to a row's logits
+    of danger, by the script it is written in.
     """
 
     format: int
@@ -48,6 +49,7 @@ class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     inbound: Reading
     outbound: Reading
     minor: float
+    alone: float
     calm_inbound: tuple[float, ...] = ()
     calm_outbound: tuple[float, ...] = ()
     scripts: Mapping[str, float] = {}
@@ -61,7 +63,7 @@ class Labels(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for reading, names in ((self.inbound, CATEGORIES), (self.outbound, OUTBOUND_SIGNALS)):
             found += [f"no edge for {name}" for name in names if name not in reading.danger]
             found += [f"no edge besides for {name}" for name in names if name not in reading.besides]
-        numbers = [self.minor, *self.calm_inbound, *self.calm_outbound, *self.scripts.values()]
+        numbers = [self.minor, self.alone, *self.calm_inbound, *self.calm_outbound, *self.scripts.values()]
         for reading in (self.inbound, self.outbound):
             numbers += [*reading.danger.values(), *reading.besides.values()]
             numbers += [reading.concern, reading.high, reading.imminent, reading.slope, reading.offset]
@@ -91,6 +93,10 @@ class Reader:
         """Whether a turn may be let go after a stage that is not the last."""
         edges = self.labels.calm_inbound if direction == "inbound" else self.labels.calm_outbound
         return row[self._at[f"any_{direction}>=1"]] + self._moved(script) < edges[stage]
+
+    def harmless(self, row: Sequence[float], script: str) -> bool:
+        """Whether a bot's sentence that was read by itself need not be read in the light of what was said before."""
+        return row[self._at["any_outbound>=2"]] + self._moved(script) < self.labels.alone
 
     def signals(self, row: Sequence[float], direction: Direction, script: str, span: Span) -> list[Signal]:
         """The signals of one judged turn, and doubts (severity 0) for the rest of its signals.

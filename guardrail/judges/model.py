@@ -41,6 +41,7 @@ class _Piece(msgspec.Struct):
     history: Sequence[Message]
     script: str
     asked: list[Asked]
+    """What is read first: a person's turn after those before it, a bot's sentence by itself."""
 
 
 class _Job(msgspec.Struct):
@@ -67,6 +68,11 @@ class Model:
         self._known: OrderedDict[bytes, Row] = OrderedDict()
         self._thread = threading.Thread(target=self._work, name="model", daemon=True)
         self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether anybody still reads. Else every turn misses its deadline, and health says why."""
+        return self._thread.is_alive()
 
     def look(self, text: str, context: Context) -> Sequence[Signal]:
         return self.submit(text, context).result()
@@ -101,25 +107,36 @@ class Model:
 
     def _signals(self, piece: _Piece, context: Context) -> list[Signal]:
         """What a part shows in the light of what came before it, and whether it would show it by itself."""
-        signals = self._seen(piece, piece.asked, context.direction)
-        inbound = context.direction == "inbound"
-        told = _gravest(signals) >= (Severity.ELEVATED if inbound else Severity.CONCERN)
-        if not told or not any(turn.role in ("user", "assistant") for turn in piece.history):
+        if context.direction == "outbound":
+            return self._of_a_bot(piece)
+        signals = self._seen(piece, piece.asked, "inbound")
+        if _gravest(signals) < Severity.ELEVATED or not _has_turns(piece):
             return signals
-        asked = self._asked(piece.text, (), piece.script, context.direction)
-        alone = _gravest(self._seen(piece, asked, context.direction))
-        if not inbound:
-            # What the person said is no harm of the bot's: a kind answer to somebody in danger stands beside it.
-            return [_at_most(s, alone) for s in signals]
-        if alone >= Severity.ELEVATED:
+        asked = self._asked(piece.text, (), piece.script, "inbound")
+        if _gravest(self._seen(piece, asked, "inbound")) >= Severity.ELEVATED:
             return signals
         return [msgspec.structs.replace(s, echo=s.severity >= Severity.ELEVATED) for s in signals]
 
+    def _of_a_bot(self, piece: _Piece) -> list[Signal]:
+        """A bot's sentence is read by itself first, which costs little. What the person said is no harm of the bot's: a
+        kind answer to somebody in danger stands beside it."""
+        alone = self._row_of(piece.asked)
+        if self._engine.reader.harmless(alone.tolist(), piece.script):
+            return [
+                _at_most(s, 0)
+                for s in self._engine.reader.signals(alone.tolist(), "outbound", piece.script, piece.span)
+            ]
+        asked = self._asked(piece.text, piece.history, piece.script, "outbound")
+        return self._seen(piece, [msgspec.structs.replace(one, whole=True) for one in asked], "outbound")
+
     def _seen(self, piece: _Piece, asked: Sequence[Asked], direction: Direction) -> list[Signal]:
-        row = np.max(np.stack([self._row(one) for one in asked]), axis=0)
+        return self._engine.reader.signals(self._row_of(asked).tolist(), direction, piece.script, piece.span)
+
+    def _row_of(self, asked: Sequence[Asked]) -> Row:
+        row: Row = np.max(np.stack([self._row(one) for one in asked]), axis=0)
         if not np.isfinite(row).all():
             raise ValueError("the model's answer is no number")
-        return self._engine.reader.signals(row.tolist(), direction, piece.script, piece.span)
+        return row
 
     def _asked(self, text: str, history: Sequence[Message], script: str, direction: Direction) -> list[Asked]:
         made = windows(text, history, direction, self._engine.tokens, self._engine.reader.labels.marks)
@@ -145,12 +162,16 @@ class Model:
         try:
             for part in parts(job.text, job.context.history, direction):
                 script = script_of(part.text)
-                asked = self._asked(part.text, part.history, script, direction)
+                asked = self._asked(part.text, part.history if direction == "inbound" else (), script, direction)
                 job.pieces = [*job.pieces, _Piece(part.span, part.text, part.history, script, asked)]
         except Exception as error:
             job.future.set_exception(error)
             return False
         return True
+
+
+def _has_turns(piece: _Piece) -> bool:
+    return any(turn.role in ("user", "assistant") for turn in piece.history)
 
 
 def _gravest(signals: Iterable[Signal]) -> int:
@@ -185,5 +206,5 @@ def together(signals: Iterable[Signal]) -> list[Signal]:
 def _key(one: Asked) -> bytes:
     """A window's name: a hash, so that nothing of what was said is kept."""
     window = one.window
-    told = f"{one.direction} {one.script} {window.judged} {' '.join(map(str, window.ids))}"
+    told = f"{one.direction} {one.script} {one.whole} {window.judged} {' '.join(map(str, window.ids))}"
     return hashlib.blake2b(told.encode(), digest_size=16).digest()

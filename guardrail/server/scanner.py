@@ -61,6 +61,13 @@ class BySentence(Protocol):
     def by_sentence(self) -> bool: ...
 
 
+class Alive(Protocol):
+    """What a detector may have besides: ``alive``, whether what it works with is still there."""
+
+    @property
+    def alive(self) -> bool: ...
+
+
 class Closes(Protocol):
     """What a detector may have besides: to let go of what it holds, when the proxy stops."""
 
@@ -257,6 +264,10 @@ class Scanner:
             except Exception:
                 return False  # the whole look will fail too, and say so
         return True
+
+    def dead(self) -> list[str]:
+        """Names of detectors that can do nothing any more until the proxy is started again."""
+        return [d.name for d in self._detectors if not getattr(d, "alive", True)]
 
     def close(self) -> None:
         for detector in self._detectors:

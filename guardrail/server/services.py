@@ -431,6 +431,7 @@ class Services:
             "a background loop had to be begun again": self._supervisor.restarts > 0,
             f"only what is said outright is heard: {self.unread}": bool(self.unread),
             "shadow mode: nobody is protected": self.settings.mode == "shadow",
+            **{f"{name} has stopped working: start the proxy again": True for name in self.scanner.dead()},
             **{f"judge {judge.name} fails: {_lately(judge.about())}": True for judge in self._failing()},
             **{f"helplines: {problem}": True for problem in self.help.problems()},
         }

@@ -129,6 +129,17 @@ async def test_one_that_hangs_misses_its_deadline_and_the_lexicon_s_word_stands(
     assert model == Failed("model", "deadline") and isinstance(lexicon, Found) and lexicon.signals
 
 
+async def test_a_reader_that_has_died_is_a_missed_deadline_and_is_named() -> None:
+    def dies() -> Any:
+        raise SystemExit
+
+    dead = Model(Broken(ENGINE, dies), deadline=0.2)
+    scanner = Scanner((dead,), lambda: 1.0)
+    assert scanner.dead() == []
+    scanned = await scanner.scan(Scan("inbound", (Look("user:0", "hello", 0, (5,), 0),)))
+    assert scanned.findings == ((Failed("model", "deadline"),),) and scanner.dead() == ["model"]
+
+
 def test_more_than_can_wait_is_refused_and_not_kept() -> None:
     release = threading.Event()
     stuck = Model(Broken(ENGINE, lambda: release.wait(30)))
