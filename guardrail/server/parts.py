@@ -70,7 +70,8 @@ def _stores(settings: Settings, key: bytes) -> tuple[Backend, CaseStore, bytes, 
         alone = _open_cases(settings.data / "cases.db")
         alone.end_leases()
         return SqliteBackend(settings.data / "conversations.db"), alone, key, None
-    return common.conversations, common.cases, key if settings.secret else common.key(key), common.looking
+    chain = common.key(key if settings.secret else None, key)
+    return common.conversations, common.cases, chain, common.looking
 
 
 def _open_cases(path: Path) -> SqliteCaseStore:

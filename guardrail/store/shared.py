@@ -25,12 +25,18 @@ class Shared:
         except (redis.RedisError, ValueError) as error:
             raise _failed(error) from error
 
-    def key(self, ours: bytes) -> bytes:
-        """The key of the hashes that name conversations. Raises ``StoreError``."""
+    def key(self, secret: bytes | None, ours: bytes) -> bytes:
+        """The key of the hashes that name conversations: the operator's ``secret``, or the one in Redis, which is
+        ``ours`` where we are the first. Raises ``StoreError``; a server that is only away keeps nobody from beginning
+        who has a ``secret``."""
         try:
-            return shared_key(self.looking, self._prefix, ours)
+            self.looking.ping()
+            return secret or shared_key(self.looking, self._prefix, ours)
         except redis.RedisError as error:
-            raise _failed(error) from error
+            away = isinstance(error, redis.ConnectionError | redis.TimeoutError) and not _is_refusal(error)
+            if secret is None or not away:
+                raise _failed(error) from error
+            return secret
 
 
 def shared(settings: Settings) -> Shared | None:
@@ -49,8 +55,12 @@ def _failed(error: Exception) -> StoreError:
     return StoreError(f"redis_url: it does not answer as it should ({short(error)}); {_remedy(error)}")
 
 
+def _is_refusal(error: Exception) -> bool:
+    return isinstance(error, redis.AuthenticationError) or any(word in str(error) for word in ("NOAUTH", "WRONGPASS"))
+
+
 def _remedy(error: Exception) -> str:
-    if isinstance(error, redis.AuthenticationError) or any(word in str(error) for word in ("NOAUTH", "WRONGPASS")):
+    if _is_refusal(error):
         return "check its user and password"
     if "READONLY" in str(error):
         return "it is a replica, give the address of its master"

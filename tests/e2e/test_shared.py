@@ -147,17 +147,27 @@ def test_a_full_server_keeps_nobody_from_an_answer_and_loses_no_case(tmp_path: P
         until(lambda: [data["type"] for _, data in hook.received] == ["case.opened"], 30)
 
 
-@pytest.mark.parametrize(("options", "said"), [(("--requirepass", "x" * 20), "check its user and password")])
-def test_a_server_that_takes_nothing_from_us_is_said_in_one_line(
-    tmp_path: Path, options: tuple[str, ...], said: str
-) -> None:
+SECRET = {"GUARDRAIL_SECRET": "a-secret-of-the-operator-s-own"}
+
+
+@pytest.mark.parametrize("secret", [{}, SECRET])
+def test_a_server_that_refuses_us_is_said_in_one_line(tmp_path: Path, secret: dict[str, str]) -> None:
     folder = tmp_path / "valkey"
     folder.mkdir()
-    locked = Valkey(folder, *options)
+    locked = Valkey(folder, "--requirepass", "x" * 20)
     command = [sys.executable, "-m", "guardrail.cli", "serve", "--upstream", "http://127.0.0.1:9"]
     command += ["--data", str(tmp_path / "data"), "--listen", "127.0.0.1:0"]
-    done = subprocess.run(
-        command, env={"REDIS_URL": locked.url, "PATH": ""}, capture_output=True, text=True, timeout=30
-    )
+    environment = {"REDIS_URL": locked.url, "GUARDRAIL_MODEL__FOLDER": "none", "GUARDRAIL_ADMIN_TOKEN": TOKEN, **secret}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=30)
     locked.kill()
-    assert done.returncode == 2 and said in done.stderr and done.stderr.count("\n") == 1, done.stderr
+    assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+    assert "redis_url: " in done.stderr and "check its user and password" in done.stderr
+
+
+def test_with_a_secret_a_proxy_begins_while_the_server_is_away(tmp_path: Path, server: Valkey) -> None:
+    server.kill()
+    settings = {**ALONE, "secret": SECRET["GUARDRAIL_SECRET"], "redis_url": server.url}
+    with chatbot(script) as bot, webhook() as hook, proxy(bot.url, tmp_path / "one", hook.url, **settings) as running:
+        assert say(running, CRISIS).headers["x-guardrail-action"] == "replace"
+        server.start()
+        until(lambda: [data["type"] for _, data in hook.received] == ["case.opened"], 30)
