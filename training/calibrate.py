@@ -22,6 +22,8 @@ SHRINK = 60
 """As many items' worth of the common edge are mixed into each group's own, so that a small group strays little."""
 LOSS = 0.001
 """Of the danger that the last stage finds, what letting the calm go early may lose at most."""
+MARGIN = 0.4
+"""In so few items the lowest lies higher than the lowest of all there are: the edge is set lower by so many logits."""
 
 
 def edge(danger: npt.NDArray[Any], calm: npt.NDArray[Any], weight: float = 1.0) -> float:
@@ -151,7 +153,7 @@ def calm(
     mine = np.asarray([e.direction == direction for e in examples]) & found
     shift = np.asarray([moved.get(script_of(e.text), 0.0) for e in examples])
     column = AT[f"any_{direction}>=1"]
-    return tuple(round(float(np.quantile((rows[:, column] + shift)[mine], LOSS)) - 0.05, 3) for rows in exits[:-1])
+    return tuple(round(float(np.quantile((rows[:, column] + shift)[mine], LOSS)) - MARGIN, 3) for rows in exits[:-1])
 
 
 def minor(examples: Sequence[Example], rows: Rows) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,12 @@ from training import base
 from training.network import Exit, Layer, Network
 
 OPSET = 17
+LOUD = 16
+"""Of the 1,536 channels between a layer's two wide products, how many are read exactly: a few are thirty times as loud as
+the rest, and with one scale for all of them the rest would be rounded to nothing (Dettmers et al., 2022)."""
+
+Loud = Sequence[Tensor]
+"""The numbers of the loudest channels, by layer."""
 
 
 class _Words(nn.Module):
@@ -40,7 +46,7 @@ class _Words(nn.Module):
 class Stage(nn.Module):
     """Some of the layers, with what is read off after them. The first takes token numbers, the others hidden states."""
 
-    def __init__(self, network: Network, begin: int, end: int) -> None:
+    def __init__(self, network: Network, begin: int, end: int, loud: Loud) -> None:
         super().__init__()
         self.first, self.last = begin == 0, end == len(network.layers)
         if self.first:
@@ -48,18 +54,24 @@ class Stage(nn.Module):
             self.positions, self.types, self.norm = network.positions, network.types, network.norm
         self.layers = nn.ModuleList(list(network.layers)[begin:end])
         self.exit: Exit = network.exits[str(end)]  # type: ignore[assignment]
+        for at, layer in enumerate(self.layers):
+            channels, weight = loud[begin + at], layer.narrow.weight.data  # type: ignore[union-attr]
+            self.register_buffer(f"loud{at}", channels)
+            self.register_buffer(f"quiet{at}", torch.ones(base.INNER).index_fill(0, channels, 0.0))
+            self.register_buffer(f"exact{at}", weight[:, channels].T.contiguous())
 
     def forward(self, ids: Tensor, judged: Tensor, hidden: Tensor | None = None) -> tuple[Tensor, ...]:
         if hidden is None:
             hidden = self.norm(self.words(ids) + self.positions[: ids.shape[1]] + self.types)
         mask = torch.where(ids != 1, 0.0, -1e4)[:, None, None, :]
-        for layer in self.layers:
-            hidden = _layer(layer, hidden, mask)  # type: ignore[arg-type]
+        for at, layer in enumerate(self.layers):
+            apart = (self.get_buffer(f"{name}{at}") for name in ("loud", "quiet", "exact"))
+            hidden = _layer(layer, hidden, mask, *apart)  # type: ignore[arg-type]
         logits = self.exit(hidden, ids, judged)
         return (logits,) if self.last else (logits, hidden)
 
 
-def _layer(layer: Layer, hidden: Tensor, mask: Tensor) -> Tensor:
+def _layer(layer: Layer, hidden: Tensor, mask: Tensor, loud: Tensor, quiet: Tensor, exact: Tensor) -> Tensor:
     """The same as the layer itself, in operations that quantise and run well."""
     rows, length, _ = hidden.shape
     size = base.WIDTH // base.HEADS
@@ -71,16 +83,34 @@ def _layer(layer: Layer, hidden: Tensor, mask: Tensor) -> Tensor:
     likely = torch.softmax(query @ key.transpose(2, 3) / size**0.5 + mask, dim=-1)
     mixed = layer.attention((likely @ value).transpose(1, 2).reshape(rows, length, base.WIDTH))
     hidden = layer.attention_norm(hidden + mixed)
-    out: Tensor = layer.out_norm(hidden + layer.narrow(functional.gelu(layer.widen(hidden))))
+    wide = functional.gelu(layer.widen(hidden))
+    out: Tensor = layer.out_norm(hidden + (layer.narrow(wide * quiet) + wide[:, :, loud] @ exact))
     return out
 
 
-def stages(network: Network, folder: Path, names: Sequence[str], *, eight_bits: bool = True) -> None:
+def loudest(network: Network, read: Callable[[], object]) -> list[Tensor]:
+    """The loudest channels of each layer in what ``read`` puts before the network."""
+    most = [torch.zeros(base.INNER) for _ in network.layers]
+
+    def listen(at: int, wide: Tensor) -> None:
+        most[at] = torch.maximum(most[at], wide.detach().float().abs().amax(dim=(0, 1)))
+
+    hooks = [
+        layer.narrow.register_forward_pre_hook(lambda _, given, at=at: listen(at, given[0]))  # type: ignore
+        for at, layer in enumerate(network.layers)
+    ]
+    read()
+    for hook in hooks:
+        hook.remove()
+    return [levels.topk(LOUD).indices.sort().values for levels in most]
+
+
+def stages(network: Network, folder: Path, names: Sequence[str], loud: Loud) -> None:
     """Write a file for each exit of the network."""
     network.eval()
     ends = [int(name) for name in network.exits]
     for name, begin, end in zip(names, [0, *ends[:-1]], ends, strict=True):
-        stage = Stage(network, begin, end).eval()
+        stage = Stage(network, begin, end, loud).eval()
         ids = torch.full((2, 7), 5)
         judged = torch.ones((2, 7), dtype=torch.bool)
         arguments: tuple[Any, ...] = (ids, judged)
@@ -97,9 +127,6 @@ def stages(network: Network, folder: Path, names: Sequence[str], *, eight_bits: 
                 stage, arguments, str(plain), input_names=inputs, output_names=outputs, dynamic_axes=dynamic,
                 opset_version=OPSET, dynamo=False,
             )  # fmt: skip
-            if not eight_bits:
-                plain.rename(folder / name)
-                continue
             quant_pre_process(str(plain), str(ready), skip_symbolic_shape=True)
             quantize_dynamic(
                 str(ready), str(folder / name), weight_type=QuantType.QInt8, per_channel=True, reduce_range=True,
@@ -109,13 +136,18 @@ def stages(network: Network, folder: Path, names: Sequence[str], *, eight_bits: 
 
 
 def _of_activations(path: Path) -> list[str]:
-    """Products of two activations, and those of the exits: attention itself and the last numbers stay exact."""
+    """Products of two activations, of the loud channels and of the exits: attention itself and the last numbers stay
+    exact."""
     model = onnx.load(str(path))
     weights = {tensor.name for tensor in model.graph.initializer}
     plain = [
         node.name
         for node in model.graph.node
-        if "/exit/" in node.name or (node.op_type == "MatMul" and not set(node.input) & weights)
+        if "/exit/" in node.name
+        or (
+            node.op_type == "MatMul"
+            and (not set(node.input) & weights or any(i.startswith("exact") for i in node.input))
+        )
     ]
     # A Gemm is made a MatMul under another name before it is asked whether it is to stay as it is.
     return [*plain, *(f"{name}_MatMul" for name in plain)]
