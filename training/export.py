@@ -22,8 +22,8 @@ from training.network import Exit, Layer, Network
 
 OPSET = 17
 LOUD = 16
-"""Of the 1,536 channels between a layer's two wide products, how many are read exactly: a few are thirty times as loud as
-the rest, and with one scale for all of them the rest would be rounded to nothing (Dettmers et al., 2022)."""
+"""Of the 1,536 channels between a layer's two wide products, how many are read exactly: a few are thirty times as loud
+as the rest, and with one scale for all of them the rest would be rounded to nothing (Dettmers et al., 2022)."""
 
 Loud = Sequence[Tensor]
 """The numbers of the loudest channels, by layer."""

@@ -129,6 +129,7 @@ async def test_one_that_hangs_misses_its_deadline_and_the_lexicon_s_word_stands(
     assert model == Failed("model", "deadline") and isinstance(lexicon, Found) and lexicon.signals
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 async def test_a_reader_that_has_died_is_a_missed_deadline_and_is_named() -> None:
     def dies() -> Any:
         raise SystemExit
