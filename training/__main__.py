@@ -159,7 +159,7 @@ def _ship(config: dict[str, Any], work: Path, to: Path, log: Callable[[str], Non
     mean, most = export.apart(exits[-1], plain[-1])
     log(f"eight bits lie apart from the network by {mean:.4f} at the mean, {most:.3f} at most")
     moved = calibrate.scripts(held, exits[-1])
-    alone = calibrate.alone(held, sentences, moved, log)
+    alone = config["calibration"]["alone"]
     for stage, rows in enumerate(calibrate.gated(held, sentences, moved, alone)):
         spoken = [at for at, e in enumerate(held) if e.direction == "outbound"]
         exits[stage][spoken] = rows[spoken]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
 
 from guardrail.core.model import CATEGORIES, OUTBOUND_SIGNALS, Direction
 from guardrail.detectors.model_output import Reading, script_of
@@ -90,10 +89,6 @@ def reading(
     )
 
 
-SHARE = 0.05
-"""Of good replies, how many may be taken for harm where ways of reading them are compared."""
-
-
 def gated(
     examples: Sequence[Example], sentences: Sequence[Sentences], moved: Mapping[str, float], edge_: float
 ) -> list[Rows]:
@@ -109,30 +104,6 @@ def gated(
                 for stage, row in enumerate([*exits[:-1], told]):
                     found[stage][at] = np.maximum(found[stage][at], row)
     return found
-
-
-def alone(
-    examples: Sequence[Example],
-    sentences: Sequence[Sentences],
-    moved: Mapping[str, float],
-    log: Callable[[str], None],
-) -> float:
-    """The logit below which a bot's sentence, read by itself, is taken for harmless: with which most harm is found in
-    the light of the turns, when one good reply in twenty is taken for harm."""
-    mine = [at for at, e in enumerate(examples) if e.direction == "outbound"]
-    column = AT["any_outbound>=2"]
-    truth = np.asarray([examples[at].target[column] for at in mine]) == 1
-    shift = np.asarray([moved.get(script_of(examples[at].text), 0.0) for at in mine])
-    single = [exits[-1][column] + s for at, s in zip(mine, shift, strict=True) for exits, _ in sentences[at]]
-    best, caught = -20.0, -1.0
-    for place in (-20.0, *np.quantile(single, [0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9])):
-        score = gated(examples, sentences, moved, float(place))[-1][mine, column] + shift
-        found = float(np.mean(score[truth] > np.quantile(score[~truth], 1 - SHARE)))
-        area = roc_auc_score(truth, score)
-        log(f"alone {place:.2f}: found {found:.3f} at {SHARE:.0%} of good replies, auc {area:.4f}")
-        if found >= caught:
-            best, caught = float(place), found
-    return round(best, 3)
 
 
 def _most_alike(score: npt.NDArray[Any], has: npt.NDArray[Any]) -> float:

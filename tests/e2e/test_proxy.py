@@ -245,13 +245,15 @@ def test_a_slow_bot_is_504_and_a_waiting_stream_is_kept_alive(bot: Any, tmp_path
         assert ask(impatient, ORDINARY).status_code == 504
         user = "slow"
         ask(impatient, CRISIS, user=user)
-        bot.script = lambda b, r: b.stream(openai_stream(["One. ", "Two. ", "Three."]), size=150, pause=0.25)
+        bot.script = lambda b, r: b.stream(
+            openai_stream(["Thank you. ", "I am a program. ", "Who is near?"]), size=150, pause=0.25
+        )
         body = {"model": "m", "stream": True, "messages": [
             {"role": "user", "content": CRISIS}, {"role": "assistant", "content": "…"}, {"role": "user", "content": "hm"}]}  # fmt: skip
         answer = httpx.post(
             f"{impatient.url}/v1/chat/completions", json=body, headers={"x-guardrail-user": user}, timeout=30
         )
-        assert ": keep-alive" in answer.text and "Three." in answer.text
+        assert ": keep-alive" in answer.text and "Who is near?" in answer.text
 
 
 def test_beyond_its_limit_a_calm_client_waits_and_a_crisis_is_answered(bot: Any, tmp_path: Path) -> None:
