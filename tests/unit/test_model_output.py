@@ -114,7 +114,7 @@ def test_a_turn_is_let_go_early_only_where_it_is_calm() -> None:
 @pytest.mark.parametrize(
     ("change", "what"),
     [
-        ({"format": 2}, "format"),
+        ({"format": 1}, "format"),
         ({"outputs": OUTPUTS[8:]}, "outputs lack"),
         ({"minor": math.nan}, "no finite number"),
         ({"calm_inbound": ()}, "one edge for each stage"),
