@@ -37,7 +37,11 @@ def test_a_damaged_file_is_one_line_that_names_it(folder: Path, name: str, damag
     elif damage != "missing":
         middle = len(data) // 2
         path.write_bytes(
-            {"empty": b"", "cut": data[:middle], "changed": data[:middle] + b"\0" + data[middle + 1 :]}[damage]
+            {
+                "empty": b"",
+                "cut": data[:middle],
+                "changed": data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :],
+            }[damage]
         )
     with pytest.raises(ModelError) as error:
         read(folder)
