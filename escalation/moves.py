@@ -2,10 +2,45 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+
 import msgspec
 
 from escalation.case import NEXT, Case, Outcome, State
-from escalation.store import Conflict
+from escalation.store import Conflict, NoticeType
+
+
+class Moves(ABC):
+    """The part of a ``CaseStore`` that is the same wherever cases lie: which move tells whom."""
+
+    def acknowledge(self, id: str, by: str, now: float) -> Case:
+        return self._change(id, lambda case: acknowledged(case, by, now), "case.acknowledged")
+
+    def claim(self, id: str, by: str, now: float) -> Case:
+        return self._change(id, lambda case: claimed(case, by, now), "case.acknowledged")
+
+    def resolve(self, id: str, by: str, outcome: Outcome, note: str, now: float) -> Case:
+        return self._change(id, lambda case: resolved(case, by, outcome, note, now), "case.resolved")
+
+    def expire(self, id: str, now: float) -> Case:
+        return self._change(id, lambda case: expired(case, now), None)
+
+    @abstractmethod
+    def _change(self, id: str, change: Callable[[Case], Case], notice: NoticeType | None) -> Case:
+        """Put what ``change`` makes of a case in its place, with all that follows, or nothing. ``notice``: what those
+        who were paged are told once somebody has answered."""
+
+
+def read_cursor(cursor: str | None) -> tuple[float, str]:
+    """When the last case of a page was opened, and its id. Raises ``Conflict``."""
+    if cursor is None:
+        return float("inf"), ""
+    at, _, id = cursor.partition(":")
+    try:
+        return float(at), id
+    except ValueError as error:
+        raise Conflict("the cursor is not one of ours; begin without it") from error
 
 
 def acknowledged(case: Case, by: str, now: float) -> Case:

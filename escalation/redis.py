@@ -16,10 +16,11 @@ from typing import Any
 
 import msgspec
 import redis
+from redis.exceptions import RedisClusterException
 
-from escalation.case import STATES, Case, NewCase, Outcome, State, joined, opened
-from escalation.moves import acknowledged, claimed, expired, notified, resolved
-from escalation.store import Conflict, Job, NotFound, NoticeType, Put, Refused, StoreError
+from escalation.case import STATES, Case, NewCase, State, joined, opened
+from escalation.moves import Moves, notified, read_cursor
+from escalation.store import Job, NotFound, NoticeType, Put, Refused, StoreDamaged, StoreError
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Case).decode
@@ -29,7 +30,7 @@ TRIES = 64
 MOST = 10_000
 
 
-class RedisCaseStore:
+class RedisCaseStore(Moves):
     """A ``CaseStore``. ``db`` gives bytes and has its own timeouts; ``prefix`` keeps installations apart."""
 
     def __init__(self, db: redis.Redis, prefix: str = "guardrail") -> None:
@@ -66,7 +67,8 @@ class RedisCaseStore:
 
     def find(self, state: State | None, limit: int, cursor: str | None) -> tuple[list[Case], str | None]:
         limit = max(1, min(limit, 1000))
-        at, last = _read_cursor(cursor)
+        at, told = read_cursor(cursor)
+        last = told.encode()
         key = self._key("opened" if state is None else "in:" + state)
         with _asked():
             ids: list[bytes] = []
@@ -79,18 +81,6 @@ class RedisCaseStore:
                     break
             cases = self._cases(ids[:limit])
         return cases, f"{cases[-1].opened_at!r}:{cases[-1].id}" if len(ids) > limit else None
-
-    def acknowledge(self, id: str, by: str, now: float) -> Case:
-        return self._change(id, lambda case: acknowledged(case, by, now), "case.acknowledged")
-
-    def claim(self, id: str, by: str, now: float) -> Case:
-        return self._change(id, lambda case: claimed(case, by, now), "case.acknowledged")
-
-    def resolve(self, id: str, by: str, outcome: Outcome, note: str, now: float) -> Case:
-        return self._change(id, lambda case: resolved(case, by, outcome, note, now), "case.resolved")
-
-    def expire(self, id: str, now: float) -> Case:
-        return self._change(id, lambda case: expired(case, now), None)
 
     def _change(self, id: str, change: Callable[[Case], Case], notice: NoticeType | None) -> Case:
         with _asked():
@@ -202,24 +192,16 @@ def _matter(conversation: str, category: str) -> str:
     return hashlib.sha256(f"{len(conversation)}:{conversation}{category}".encode()).hexdigest()[:32]
 
 
-def _read_cursor(cursor: str | None) -> tuple[float, bytes]:
-    if cursor is None:
-        return float("inf"), b""
-    at, _, id = cursor.partition(":")
-    try:
-        return float(at), id.encode()
-    except ValueError as error:
-        raise Conflict("the cursor is not one of ours; begin without it") from error
-
-
 @contextlib.contextmanager
 def _asked() -> Iterator[None]:
     """Whatever goes wrong, as one line without an address or a word of anybody's."""
     try:
         yield
+    except msgspec.DecodeError as error:  # health turns red: whoever it is about is not paged
+        raise StoreDamaged(f"redis: a case cannot be read any more ({type(error).__name__})") from error
     except (UnicodeError, msgspec.MsgspecError, redis.DataError) as error:
         raise Refused(f"redis: a value cannot be kept ({type(error).__name__})") from error
-    except redis.RedisError as error:
+    except (redis.RedisError, RedisClusterException, OSError) as error:
         raise StoreError(f"redis: {_short(error)}") from error
 
 

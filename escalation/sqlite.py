@@ -9,16 +9,16 @@ from pathlib import Path
 import msgspec
 
 from escalation import sqlite_jobs as jobs
-from escalation.case import STATES, Case, NewCase, Outcome, State, joined, opened
-from escalation.moves import acknowledged, claimed, expired, notified, resolved
+from escalation.case import STATES, Case, NewCase, State, joined, opened
+from escalation.moves import Moves, notified, read_cursor
 from escalation.sqlite_file import SqliteFile
-from escalation.store import Conflict, Job, NotFound, NoticeType, Put
+from escalation.store import Job, NotFound, NoticeType, Put
 
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Case).decode
 
 
-class SqliteCaseStore:
+class SqliteCaseStore(Moves):
     """A ``CaseStore`` in one file. ``busy`` is how long, in seconds, it waits for another writer."""
 
     def __init__(self, path: Path, busy: float = 5.0) -> None:
@@ -50,7 +50,7 @@ class SqliteCaseStore:
     def find(self, state: State | None, limit: int, cursor: str | None) -> tuple[list[Case], str | None]:
         limit = max(1, min(limit, 1000))
         query = "select data from cases where (opened_at, id) < (?, ?)"
-        arguments: list[object] = [*_read_cursor(cursor)]
+        arguments: list[object] = [*read_cursor(cursor)]
         if state is not None:
             query += " and state = ?"
             arguments.append(state)
@@ -58,18 +58,6 @@ class SqliteCaseStore:
             rows = db.execute(f"{query} order by opened_at desc, id desc limit ?", (*arguments, limit + 1)).fetchall()
             cases = [_decode(row[0]) for row in rows[:limit]]
         return cases, f"{cases[-1].opened_at!r}:{cases[-1].id}" if len(rows) > limit else None
-
-    def acknowledge(self, id: str, by: str, now: float) -> Case:
-        return self._change(id, lambda case: acknowledged(case, by, now), "case.acknowledged")
-
-    def claim(self, id: str, by: str, now: float) -> Case:
-        return self._change(id, lambda case: claimed(case, by, now), "case.acknowledged")
-
-    def resolve(self, id: str, by: str, outcome: Outcome, note: str, now: float) -> Case:
-        return self._change(id, lambda case: resolved(case, by, outcome, note, now), "case.resolved")
-
-    def expire(self, id: str, now: float) -> Case:
-        return self._change(id, lambda case: expired(case, now), None)
 
     def _change(self, id: str, change: Callable[[Case], Case], notice: NoticeType | None) -> Case:
         with self._file.changing() as db:
@@ -155,13 +143,3 @@ def _save(db: sqlite3.Connection, case: Case) -> None:
         "insert or replace into cases values (?, ?, ?, ?, ?, ?, ?)",
         (case.id, case.conversation, case.category, case.state, case.since, case.opened_at, _encode(case)),
     )
-
-
-def _read_cursor(cursor: str | None) -> tuple[float, str]:
-    if cursor is None:
-        return float("inf"), ""
-    at, _, id = cursor.partition(":")
-    try:
-        return float(at), id
-    except ValueError as error:
-        raise Conflict("the cursor is not one of ours; begin without it") from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 import subprocess
 import time
 from pathlib import Path
@@ -43,6 +44,15 @@ class Valkey:
                     if self._process.poll() is not None or time.monotonic() > deadline:
                         raise
                 time.sleep(0.02)
+
+    def hang(self) -> None:
+        """It takes connections and answers nothing, until ``go_on``."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGSTOP)
+
+    def go_on(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGCONT)
 
     def kill(self) -> None:
         if self._process is not None:

@@ -226,6 +226,8 @@ class Services:
         await self.desk.close()
         self._cases.close()
         self.store.close()
+        if self._shared is not None:
+            self._shared.close()
         self.scanner.close()
         await self._redactor.close()
         await self._client.aclose()

@@ -267,12 +267,12 @@ class Conversations:
             written = self._backend.write(
                 [Change(s, self._kept.get(id), id in self._unread) for id, s in states.items()], owners
             )
-        except StoreFailed:
+        except Exception as error:
             self.healthy = False
             with self._lock:
                 self._unwritten_states = states | self._unwritten_states
                 self._unwritten_owners = owners | self._unwritten_owners
-            raise
+            raise StoreFailed(f"conversation store: {type(error).__name__}") from error
         for id, whole in {**states, **written.states}.items():
             if self._states.get(id) is states[id]:
                 self._states[id] = whole

@@ -12,6 +12,7 @@ from typing import Any
 
 import redis
 from redis.cluster import RedisCluster
+from redis.exceptions import RedisClusterException
 
 from guardrail.store.redis import short
 
@@ -20,7 +21,7 @@ def weaknesses(db: redis.Redis) -> tuple[str, ...]:
     """One phrase each; none: what it takes it keeps. Where there are several servers, of all that hold data."""
     try:
         return tuple(dict.fromkeys(_of(db)))
-    except redis.RedisError as error:
+    except (redis.RedisError, RedisClusterException, OSError) as error:
         return (f"redis: it does not answer ({short(error)})",)
 
 

@@ -14,6 +14,7 @@ from typing import Any
 
 import msgspec
 import redis
+from redis.exceptions import RedisClusterException
 
 from guardrail.core.conversation import State, merged
 from guardrail.store.conversations import KEEP, Change, StoreFailed, Written
@@ -74,12 +75,20 @@ class RedisBackend:
             if now == 0:
                 return state
             # What is there now, and what it was made from: a forgotten one was as good as new.
-            theirs = _decode(now) if now else State(state.id)
-            state, was = merged(before or State(state.id), change.state, theirs), now
+            state, was = merged(before or State(state.id), change.state, _theirs(now, state.id)), now
         raise StoreFailed("conversation store: too busy")
 
     def _key(self, kind: str, name: str) -> str:
         return f"{self._prefix}:{kind}:{name}"
+
+
+def _theirs(raw: bytes, conversation: str) -> State:
+    """What another proxy wrote. What cannot be read is as good as nothing: it must not keep other people's latches from
+    being written."""
+    try:
+        return _decode(raw) if raw else State(conversation)
+    except msgspec.DecodeError:
+        return State(conversation)
 
 
 def _script(name: str) -> str:
@@ -91,7 +100,7 @@ def _asked() -> Iterator[None]:
     """Whatever goes wrong, as one line without an address or a word of anybody's."""
     try:
         yield
-    except redis.RedisError as error:
+    except (redis.RedisError, RedisClusterException, OSError) as error:
         raise StoreFailed(f"conversation store: redis: {short(error)}") from error
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import redis
+from redis.exceptions import RedisClusterException
 
 from escalation.redis import RedisCaseStore
 from escalation.store import StoreError
@@ -22,7 +23,7 @@ class Shared:
             self.conversations = RedisBackend(connect(url), prefix)
             self.cases = RedisCaseStore(connect(url), prefix)
             self.looking = connect(url)
-        except (redis.RedisError, ValueError) as error:
+        except (redis.RedisError, RedisClusterException, OSError, ValueError) as error:
             raise _failed(error) from error
 
     def key(self, secret: bytes | None, ours: bytes) -> bytes:

@@ -102,7 +102,7 @@ class SqliteBackend:
         assert self._db is not None, "it has been opened"
         try:
             yield self._db
-        except sqlite3.Error as error:
+        except (sqlite3.Error, msgspec.MsgspecError) as error:
             if self._db.in_transaction:
                 self._db.execute("rollback")
             raise StoreFailed(f"conversation store: {type(error).__name__}") from error
