@@ -159,8 +159,7 @@ def _ship(config: dict[str, Any], work: Path, to: Path, log: Callable[[str], Non
     mean, most = export.apart(exits[-1], plain[-1])
     log(f"eight bits lie apart from the network by {mean:.4f} at the mean, {most:.3f} at most")
     moved = calibrate.scripts(held, exits[-1])
-    alone = config["calibration"]["alone"]
-    for stage, rows in enumerate(calibrate.gated(held, sentences, moved, alone)):
+    for stage, rows in enumerate(calibrate.gated(held, sentences, moved, config["calibration"]["considered"])):
         spoken = [at for at, e in enumerate(held) if e.direction == "outbound"]
         exits[stage][spoken] = rows[spoken]
     labels = msgspec.structs.replace(
@@ -168,7 +167,7 @@ def _ship(config: dict[str, Any], work: Path, to: Path, log: Callable[[str], Non
         inbound=calibrate.reading(held, exits[-1], "inbound", moved, config["calibration"]["weight_inbound"]),
         outbound=calibrate.reading(held, exits[-1], "outbound", moved, config["calibration"]["weight_outbound"]),
         minor=calibrate.minor(held, exits[-1]),
-        alone=alone,
+        alone=config["calibration"]["alone"],
         scripts=moved,
     )
     reader = Reader(labels)
